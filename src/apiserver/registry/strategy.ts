@@ -1,0 +1,88 @@
+// What the API server must know of one kind to serve it: upstream's rest strategies as values. The
+// generic machinery (verbs, storage, patch, watch) calls these and knows nothing of any kind; a kind
+// knows nothing of HTTP or storage. Pure: effects that a kind needs are declared as reservations,
+// which the machinery writes in the same transaction as the object.
+import type { KubeObject } from '#api/object.ts'
+import type { Resource } from '#api/resources.ts'
+import type { StatusCause } from '#lib/errors.ts'
+
+/** One finding of validation: upstream's field.Error. The machinery makes the 422 Status of them. */
+export interface FieldError {
+  /** `spec.ports[0].nodePort` */
+  readonly field: string
+  readonly reason: 'FieldValueRequired' | 'FieldValueInvalid' | 'FieldValueNotSupported' | 'FieldValueDuplicate' | 'FieldValueForbidden' | 'FieldValueTooLong' | 'FieldValueTooMany' | 'FieldValueNotFound' | 'FieldValueTypeInvalid' | 'InternalError'
+  /** Without the field: `Invalid value: 8080: provided port is not in the valid range...` */
+  readonly message: string
+}
+export const causeOf = (error: FieldError): StatusCause => ({ reason: error.reason, message: error.message, field: error.field })
+
+/** Cluster settings that validation and defaulting read. Frozen; parsed at the edge. */
+export interface ServerSettings {
+  readonly serviceCidr: import('#net/ip.ts').Cidr
+  readonly serviceNodePortRange: import('#net/ports.ts').PortRange
+  readonly clusterCidr: import('#net/ip.ts').Cidr
+}
+
+export interface StrategyContext {
+  readonly settings: ServerSettings
+  readonly user: string
+  /** RFC 3339, whole seconds. */
+  readonly now: string
+}
+
+/**
+ * A name that only one object may hold (a cluster IP, a node port). Written with the object in one
+ * storage transaction and released with it, so that no crash and no second server can hand one out twice.
+ */
+export interface Reservation {
+  /** Below `/reservations/`: `clusterips/10.96.0.10`, `nodeports/TCP/30007`. */
+  readonly key: string
+  /** The finding to report when another object holds it. */
+  readonly taken: FieldError
+}
+
+/** Reads what is reserved now, so that a strategy can choose a free one. */
+export interface Reservations { has(key: string): boolean }
+
+export interface Column<T> {
+  readonly name: string
+  readonly type?: 'string' | 'integer' | 'date'
+  readonly format?: 'name' | ''
+  /** Only with `-o wide`. */
+  readonly wide?: boolean
+  /** `now` in milliseconds: ages are shown as `5m`. */
+  value(object: T, now: number): string | number
+}
+
+export interface Strategy<T extends KubeObject = KubeObject> {
+  readonly resource: Resource
+  /** Fills in defaults of spec (and of status where upstream does), on create and update alike. Mutates the draft. */
+  defaults?(draft: T): void
+  /** Drops what a client may not set on create (status) and sets initial values (generation is the machinery's). */
+  prepareForCreate?(draft: T, context: StrategyContext): void
+  /** Keeps what an update of the main resource may not change (status, ...). */
+  prepareForUpdate?(draft: T, old: T, context: StrategyContext): void
+  validate(object: T, context: StrategyContext): FieldError[]
+  validateUpdate?(object: T, old: T, context: StrategyContext): FieldError[]
+  /** For `/status`: by default everything but status and metadata's finalizers is kept from `old`. */
+  validateStatusUpdate?(object: T, old: T, context: StrategyContext): FieldError[]
+  /** Headers `Warning: 299`. */
+  warnings?(object: T, old: T | undefined): string[]
+  /**
+   * Chooses values that must be unique, into the draft (a free cluster IP, node ports), and returns all
+   * that the object holds. Throws nothing: what cannot be had is returned as `errors`. May be called again
+   * with fresh reservations when another writer was faster.
+   */
+  reserve?(draft: T, old: T | undefined, context: StrategyContext, taken: Reservations): { held: Reservation[]; errors: FieldError[] }
+  /** Fields besides metadata.name and metadata.namespace that field selectors may name. */
+  selectableFields?(object: T): Record<string, string>
+  /** Without Name first and Age last, which the machinery adds unless `columns` gives its own. */
+  readonly columns?: readonly Column<T>[]
+  /** Seconds of grace that a delete of this object gets when the client names none (pods); undefined deletes at once. */
+  gracePeriodSeconds?(object: T): number | undefined
+  /** Deployment and ReplicaSet: how `/scale` reads and writes. */
+  readonly scale?: {
+    get(object: T): { replicas: number; statusReplicas: number; selector: string }
+    set(draft: T, replicas: number): void
+  }
+}
