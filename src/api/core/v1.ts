@@ -291,13 +291,13 @@ export interface GitRepoVolumeSource {
 
 export interface SecretVolumeSource {
   secretName?: string
-  items: KeyToPath[]
+  items?: KeyToPath[]
   defaultMode?: number
   optional?: boolean
 }
 
 export interface SecretProjection extends LocalObjectReference {
-  items: KeyToPath[]
+  items?: KeyToPath[]
   optional?: boolean
 }
 
@@ -426,13 +426,13 @@ export interface StorageOSPersistentVolumeSource {
 }
 
 export interface ConfigMapVolumeSource extends LocalObjectReference {
-  items: KeyToPath[]
+  items?: KeyToPath[]
   defaultMode?: number
   optional?: boolean
 }
 
 export interface ConfigMapProjection extends LocalObjectReference {
-  items: KeyToPath[]
+  items?: KeyToPath[]
   optional?: boolean
 }
 
@@ -1637,7 +1637,7 @@ export interface ComponentStatusList extends import_meta_v1.TypeMeta {
 }
 
 export interface DownwardAPIVolumeSource {
-  items: DownwardAPIVolumeFile[]
+  items?: DownwardAPIVolumeFile[]
   defaultMode?: number
 }
 
@@ -1649,7 +1649,7 @@ export interface DownwardAPIVolumeFile {
 }
 
 export interface DownwardAPIProjection {
-  items: DownwardAPIVolumeFile[]
+  items?: DownwardAPIVolumeFile[]
 }
 
 export interface SecurityContext {

@@ -51,7 +51,7 @@ function typeScriptType(type: string, home: string, packages: Packages, imports:
 const alwaysThere = (type: string, field: Field, fields: Field[]) =>
   (field.name === 'metadata' && field.type === 'metav1.ObjectMeta' && fields.some(f => f.type === 'metav1.TypeMeta')) ||
   (field.name === 'spec' && fields.some(f => f.type === 'metav1.ObjectMeta')) ||
-  (type === 'ObjectMeta' && field.name === 'name') || field.name === 'items'
+  (type === 'ObjectMeta' && field.name === 'name') || (field.name === 'items' && fields.some(f => f.type === 'metav1.ListMeta'))
 
 function declaration(name: string, fields: Field[], home: string, packages: Packages, imports: Map<string, Set<string>>): string {
   const bases: string[] = []
