@@ -35,17 +35,21 @@ export interface StrategyContext {
  * storage transaction and released with it, so that no crash and no second server can hand one out twice.
  */
 export interface Reservation {
-  /** Below `/reservations/`: `clusterips/10.96.0.10`, `nodeports/TCP/30007`. */
+  /** Below `/reservations/`: `clusterips/10.96.0.10`, `nodeports/30007` (one number for all protocols, as upstream). */
   readonly key: string
   /** The finding to report when another object holds it. */
   readonly taken: FieldError
 }
 
-/** Reads what is reserved now, so that a strategy can choose a free one. */
+/**
+ * Reads what is reserved now, so that a strategy can choose a free one. It may include what the object's
+ * old version holds: `reserve` is given `old` and knows those for its own.
+ */
 export interface Reservations { has(key: string): boolean }
 
 export interface Column<T> {
   readonly name: string
+  readonly description?: string
   readonly type?: 'string' | 'integer' | 'date'
   readonly format?: 'name' | ''
   /** Only with `-o wide`. */
@@ -54,8 +58,16 @@ export interface Column<T> {
   value(object: T, now: number): string | number
 }
 
+/**
+ * The machinery's order, which is upstream's (Store.Create: BeginCreate comes before BeforeCreate):
+ * `defaults`, `prepareForCreate|Update`, `reserve` (its errors end the request alone, so that an impossible
+ * node port is reported before any other fault), then `validate` and, on update, `validateUpdate` as well.
+ * metadata.uid, creationTimestamp and a generated name are set before `prepareForCreate`.
+ */
 export interface Strategy<T extends KubeObject = KubeObject> {
   readonly resource: Resource
+  /** A warning that every request for this resource gets, reads included (Endpoints since 1.33). */
+  readonly deprecation?: string
   /** Fills in defaults of spec (and of status where upstream does), on create and update alike. Mutates the draft. */
   defaults?(draft: T): void
   /** Drops what a client may not set on create (status) and sets initial values (generation is the machinery's). */
@@ -70,7 +82,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   warnings?(object: T, old: T | undefined): string[]
   /**
    * Chooses values that must be unique, into the draft (a free cluster IP, node ports), and returns all
-   * that the object holds. Throws nothing: what cannot be had is returned as `errors`. May be called again
+   * that the object holds; what `old` held besides is to be released. Called with `old` equal to the draft it
+   * chooses nothing and returns what the object holds (for a delete). Throws nothing: what cannot be had is returned as `errors`. May be called again
    * with fresh reservations when another writer was faster.
    */
   reserve?(draft: T, old: T | undefined, context: StrategyContext, taken: Reservations): { held: Reservation[]; errors: FieldError[] }
