@@ -4,17 +4,20 @@ import { CommandError, StatusError, UserError } from '#lib/errors.ts'
 
 type Main = (argv: string[]) => Promise<number>
 
-const commands: Record<string, () => Promise<{ main: Main }>> = {
-  server: () => import('#up/server.ts'),
-  agent: () => import('#kubelet/main.ts'),
-  proxy: () => import('#proxy/main.ts'),
-  agnhost: () => import('#agnhost/main.ts'),
+/** The commands that run a part of Kubernetes; every other word is one for people, and the cli's. */
+const parts: Record<string, () => Promise<Main>> = {
+  up: async () => (await import('#up/main.ts')).main,
+  outer: async () => (await import('#up/main.ts')).outerMain,
+  cluster: async () => (await import('#up/cluster.ts')).main,
+  server: async () => (await import('#up/server.ts')).main,
+  agent: async () => (await import('#kubelet/main.ts')).main,
+  proxy: async () => (await import('#proxy/main.ts')).main,
+  agnhost: async () => (await import('#agnhost/main.ts')).main,
 }
 
-async function run([command, ...argv]: string[]): Promise<number> {
-  const load = commands[command ?? 'help'] ?? (() => import('#cli/main.ts'))
-  const { main } = await load()
-  return main(commands[command ?? 'help'] ? argv : command === undefined ? ['help'] : [command, ...argv])
+async function run(words: string[]): Promise<number> {
+  const part = parts[words[0] ?? '']
+  return part ? (await part())(words.slice(1)) : (await import('#cli/main.ts')).main(words)
 }
 
 try {

@@ -1,15 +1,29 @@
 // What must be so before anything is made: namespaces allowed, ports free. Each refusal names the
 // cause and the remedy.
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
+import { userInfo } from 'node:os'
 import { CommandError, UserError } from '#lib/errors.ts'
 import { run } from '#host/run.ts'
 
 export const unprivileged = (): boolean => process.getuid?.() !== 0
 
+/** Whether this user may map a range of user ids (newuidmap(1) and a line in /etc/subuid). */
+export function mayMapUsers(): boolean {
+  const { username } = userInfo()
+  const granted = (file: string) => {
+    try { return readFileSync(file, 'utf8').split('\n').some(line => line.startsWith(`${username}:`)) } catch { return false }
+  }
+  return ['newuidmap', 'newgidmap'].every(tool => existsSync(`/usr/bin/${tool}`)) && granted('/etc/subuid') && granted('/etc/subgid')
+}
+
+/** What does not work for this user, each in one line; empty for root. */
+export const limitsOfThisUser = (): string[] => unprivileged() ? ['(as an ordinary user: no cgroup limits, no eBPF' +
+  (mayMapUsers() ? ')' : '; images that switch to another user cannot run, as newuidmap or an entry in /etc/subuid is absent)')] : []
+
 /** The flags of unshare(1) that give a cluster its own world; one code path for root and for an ordinary user. */
 export const unshareArguments = (): string[] => [
-  ...(unprivileged() ? ['--user', '--map-root-user'] : []),
+  ...(unprivileged() ? ['--user', '--map-root-user', ...(mayMapUsers() ? ['--map-auto'] : [])] : []),
   '--net', '--mount', '--pid', '--ipc', '--uts', '--fork', '--kill-child', '--propagation', 'private']
 
 const sysctl = (name: string): string | undefined => {
