@@ -1,0 +1,31 @@
+// The text that removes everything a kube-proxy in iptables mode made.
+import { chains, isServiceChain } from './names.ts'
+import { tables, type Jump, type Table } from './ruleset.ts'
+import { rulesOfJump, targetOf, type SavedTable } from './saved.ts'
+
+const ours: Record<Table, readonly string[]> = {
+  filter: [chains.services, chains.externalServices, chains.forward, chains.nodePorts, chains.proxyFirewall, chains.canary],
+  nat: [chains.services, chains.nodePorts, chains.postrouting, chains.markMasq, chains.canary],
+  mangle: [chains.canary],
+}
+
+/** '' when there is nothing to remove. */
+export function cleanupText(saved: Readonly<Record<Table, SavedTable>>, jumps: readonly Jump[]): string {
+  // The kubelet keeps KUBE-FIREWALL where there is one; without one only a proxy can have made it.
+  const hasKubelet = saved.mangle.chains.has('KUBE-KUBELET-CANARY')
+  return tables.map(table => {
+    const doomed = [...ours[table], ...table === 'filter' && !hasKubelet ? [chains.kubeletFirewall] : []]
+    const isOurs = (chain: string) => doomed.includes(chain) || (table === 'nat' && isServiceChain(chain))
+    return removal(table, saved[table], { jumps: jumps.filter(jump => jump.table === table), isOurs })
+  }).join('')
+}
+
+function removal(table: Table, saved: SavedTable, { jumps, isOurs }: { jumps: readonly Jump[]; isOurs: (chain: string) => boolean }): string {
+  const unlink = new Set(jumps.flatMap(jump => isOurs(targetOf(jump.rule)!) ? rulesOfJump(saved, jump) : []))
+  // A chain that somebody else's rule still leads to stays, empty: KUBE-MARK-MASQ of a host port plugin.
+  const needed = new Set(saved.rules.filter(rule => !unlink.has(rule) && !isOurs(rule.split(' ')[1]!)).map(targetOf))
+  const gone = [...saved.chains].filter(chain => isOurs(chain) && !needed.has(chain))
+  if (gone.length === 0 && unlink.size === 0) return ''
+  return [`*${table}`, ...gone.map(chain => `:${chain} - [0:0]`),
+    ...[...unlink].map(rule => rule.replace(/^-A/, '-D')), ...gone.map(chain => `-X ${chain}`), 'COMMIT', ''].join('\n')
+}

@@ -1,0 +1,49 @@
+// What a node's own description means for the proxy: its addresses, its pods' range, how local
+// traffic is told, and which addresses serve NodePorts.
+import type { Node } from '#api/core/v1.ts'
+import { contains, formatCidr, formatIp, parseCidr, parseIp, type Cidr, type Family } from '#net/ip.ts'
+import type { ProxyConfig } from './config.ts'
+import type { RuleOptions } from './iptables/options.ts'
+
+/** The node's address in a family: InternalIP before ExternalIP (nodeutil.GetNodeHostIPs). */
+export function nodeIP(node: Node | undefined, family: Family): string | undefined {
+  const addresses = node?.status?.addresses ?? []
+  for (const type of ['InternalIP', 'ExternalIP']) {
+    for (const { address, type: own } of addresses) {
+      const ip = own === type ? parseIp(address) : undefined
+      if (ip?.family === family) return formatIp(ip)
+    }
+  }
+  return undefined
+}
+
+export const podCIDR = (node: Node | undefined, family: Family): Cidr | undefined =>
+  [...node?.spec?.podCIDRs ?? [], ...node?.spec?.podCIDR ? [node.spec.podCIDR] : []]
+    .map(parseCidr).find(cidr => cidr?.base.family === family)
+
+/** How rules tell the traffic of this node's pods; undefined when the configuration does not say. */
+export function localTraffic(config: ProxyConfig, node: Node | undefined, family: Family): RuleOptions['localTraffic'] {
+  const match = (test: string) => ({ ifLocal: test, ifNotLocal: `! ${test}` })
+  const ofCidr = (cidr: Cidr | undefined) => cidr && match(`-s ${formatCidr(cidr)}`)
+  switch (config.detectLocalMode) {
+    case 'ClusterCIDR': return ofCidr(config.clusterCIDRs.find(cidr => cidr.base.family === family))
+    case 'NodeCIDR': return ofCidr(podCIDR(node, family))
+    case 'BridgeInterface': return match(`-i ${config.bridgeInterface}`)
+    case 'InterfaceNamePrefix': return match(`-i ${config.interfaceNamePrefix}+`)
+  }
+}
+
+/** `all`, or those of the machine's addresses that the configuration selects. */
+export function nodePortAddresses(config: ProxyConfig, family: Family, { machine, primary }: { machine: readonly string[]; primary: string | undefined }): RuleOptions['nodePortAddresses'] {
+  const wanted = config.nodePortAddresses
+  if (wanted[0] === 'primary') return primary ? [primary] : []
+  const cidrs = wanted.map(text => parseCidr(text)!).filter(cidr => cidr.base.family === family)
+  // None for this family means all, as an empty list does; so does a range that holds every address.
+  if (cidrs.length === 0 || cidrs.some(cidr => cidr.prefix === 0)) return 'all'
+  return machine.filter(address => {
+    const ip = parseIp(address)
+    if (ip?.family !== family || !cidrs.some(cidr => contains(cidr, ip))) return false
+    return !isLoopback(address) || (family === 4 && config.localhostNodePorts)
+  }).sort()
+}
+const isLoopback = (address: string) => address.startsWith('127.') || address === '::1'
