@@ -1,7 +1,7 @@
 // A real cluster for a test: `./fairway up --detach` under a name and in a folder of its own, the
 // real kubectl of two Kubernetes versions, and commands in its machines. What a person does, as functions.
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { existsSync, mkdtempSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -36,17 +36,29 @@ export class TestCluster {
   readonly name: string
   readonly dataDir: string
   readonly flags: readonly string[]
-  constructor(name: string, dataDir: string, flags: readonly string[]) { this.name = name; this.dataDir = dataDir; this.flags = flags }
+  /** Words before every fairway command: empty, or those that make it an ordinary user's. */
+  readonly as: readonly string[]
+  constructor(name: string, dataDir: string, given: { flags: readonly string[]; as: readonly string[] }) {
+    this.name = name
+    this.dataDir = dataDir
+    this.flags = given.flags
+    this.as = given.as
+  }
+
+  /** A fairway command about this cluster. */
+  fairway(command: string, args: readonly string[] = [], options: { timeoutMs?: number } = {}): Promise<Result> {
+    return execute([...this.as, fairway, command, ...this.own, ...args], options)
+  }
 
   get own(): string[] { return ['--name', this.name, '--data-dir', this.dataDir] }
   get kubeconfig(): string { return join(this.dataDir, 'kubeconfig') }
 
   async up(): Promise<Result> {
-    const result = await execute([fairway, 'up', '--detach', ...this.own, ...this.flags], { timeoutMs: 90_000 })
+    const result = await this.fairway('up', ['--detach', ...this.flags], { timeoutMs: 90_000 })
     if (result.code !== 0) throw new Error(`up failed: ${result.stderr}\n${this.log('server')}\n${this.log('agent')}`)
     return result
   }
-  down(...flags: string[]): Promise<Result> { return execute([fairway, 'down', ...this.own, ...flags]) }
+  down(...flags: string[]): Promise<Result> { return this.fairway('down', flags) }
   log(component: string): string {
     try { return readFileSync(join(this.dataDir, 'logs', `${component}.log`), 'utf8').split('\n').slice(-40).join('\n') } catch { return '' }
   }
@@ -60,7 +72,7 @@ export class TestCluster {
   }
   /** A command in the network of a node, a pod or the client machine. */
   shell(machine: string, command: readonly string[], options: { timeoutMs?: number } = {}): Promise<Result> {
-    return execute([fairway, 'shell', ...this.own, machine, '--', ...command], options)
+    return this.fairway('shell', [machine, '--', ...command], options)
   }
   /** Body of an HTTP GET from a machine; throws when there is no answer. */
   async curl(machine: string, url: string): Promise<string> {
@@ -99,9 +111,22 @@ interface Pod {
 
 let made = 0
 /** A cluster that is not up yet, with a name that no other test has. */
-export function newCluster(...flags: string[]): TestCluster {
-  const name = `t${process.pid}-${made++}`
-  return new TestCluster(name, mkdtempSync(join(tmpdir(), 'fairway-test-')), flags)
+export const newCluster = (...flags: string[]): TestCluster =>
+  new TestCluster(`t${process.pid}-${made++}`, mkdtempSync(join(tmpdir(), 'fairway-test-')), { flags, as: [] })
+
+const someUser = 54321
+/**
+ * The same for an ordinary user: this process's own, or one that exists nowhere when this is root.
+ * Its home is inside the data directory.
+ */
+export function newUserCluster(...flags: string[]): TestCluster {
+  const dataDir = mkdtempSync(join(tmpdir(), 'fairway-test-'))
+  const as = ['env', `HOME=${dataDir}`, 'XDG_CACHE_HOME=', 'XDG_DATA_HOME=', 'NODE_COMPILE_CACHE=']
+  if (process.getuid!() === 0) {
+    chownSync(dataDir, someUser, someUser)
+    as.unshift('setpriv', '--reuid', String(someUser), '--regid', String(someUser), '--clear-groups', '--no-new-privs')
+  }
+  return new TestCluster(`u${process.pid}-${made++}`, dataDir, { flags, as })
 }
 
 /** A running cluster; the caller removes it. */

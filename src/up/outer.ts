@@ -8,7 +8,7 @@ import { UserError } from '#lib/errors.ts'
 import type { Log } from '#lib/log.ts'
 import { startEgress } from './egress.ts'
 import { isReport, type Order, type Report } from './messages.ts'
-import { cacheDir, clusterFiles, nodeArguments } from './paths.ts'
+import { clusterFiles, nodeArguments } from './paths.ts'
 import { listenOnLoopback, unshareArguments } from './preflight.ts'
 import { removeRunFile, startTimeOf, writeRunFile, type RunFile } from './runfile.ts'
 import type { Settings } from './settings.ts'
@@ -60,14 +60,13 @@ export async function startOuter(settings: Settings, options: { tools: string | 
 
 function spawnInner(settings: Settings, given: { tools: string | undefined; apiPort: number; socket: number }): ChildProcess {
   const files = clusterFiles(settings.dataDir)
-  for (const folder of [settings.dataDir, files.logs, join(cacheDir(), 'compile')]) mkdirSync(folder, { recursive: true, mode: 0o700 })
+  for (const folder of [settings.dataDir, files.logs]) mkdirSync(folder, { recursive: true, mode: 0o700 })
   const output = openSync(join(files.logs, 'cluster.log'), 'a', 0o600)
   // Dying with the parent twice over: the kernel's signal, and the closed IPC channel (cluster.ts).
   return spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...unshareArguments(), process.execPath, ...nodeArguments, 'cluster',
     JSON.stringify({ settings, tools: given.tools, apiPort: given.apiPort })], {
     stdio: ['ignore', output, output, 'ipc', given.socket],
     detached: true, // Ctrl-C reaches the outer process alone, which stops the rest in order
-    env: { ...process.env, NODE_COMPILE_CACHE: join(cacheDir(), 'compile') },
   })
 }
 

@@ -10,11 +10,15 @@ export const unprivileged = (): boolean => process.getuid?.() !== 0
 
 /** Whether this user may map a range of user ids (newuidmap(1) and a line in /etc/subuid). */
 export function mayMapUsers(): boolean {
-  const { username } = userInfo()
+  const names: unknown[] = [nameOfUser(), String(process.getuid?.())]
   const granted = (file: string) => {
-    try { return readFileSync(file, 'utf8').split('\n').some(line => line.startsWith(`${username}:`)) } catch { return false }
+    try { return readFileSync(file, 'utf8').split('\n').some(line => names.includes(line.split(':')[0]!)) } catch { return false }
   }
   return ['newuidmap', 'newgidmap'].every(tool => existsSync(`/usr/bin/${tool}`)) && granted('/etc/subuid') && granted('/etc/subgid')
+}
+
+const nameOfUser = (): string | undefined => {
+  try { return userInfo().username } catch { return undefined } // a user without a line in /etc/passwd
 }
 
 /** What does not work for this user, each in one line; empty for root. */
