@@ -16,7 +16,7 @@ const tools: readonly Tool[] = [
   { program: 'iptables', package: 'iptables', needed: true },
   { program: 'conntrack', package: 'conntrack', needed: true },
   { program: 'busybox', package: 'busybox', needed: true },
-  { program: 'nginx', package: 'nginx-light', needed: false },
+  { program: 'nginx', package: 'nginx', needed: false },
   { program: 'curl', package: 'curl', needed: false },
   { program: 'dig', package: 'bind9-dnsutils', needed: false },
   { program: 'ping', package: 'iputils-ping', needed: false },
