@@ -1,6 +1,6 @@
 // `fairway up`: checks first, then makes; in the foreground until Ctrl-C, or detached once Ready.
 import { spawn } from 'node:child_process'
-import { closeSync, copyFileSync, mkdirSync, openSync, rmSync, statSync, writeFileSync, readFileSync } from 'node:fs'
+import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, rmSync, statSync, writeFileSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { UserError } from '#lib/errors.ts'
 import { logger } from '#lib/log.ts'
@@ -29,6 +29,7 @@ export async function main(argv: string[]): Promise<number> {
   const progress = progressLine(process.stderr)
   try {
     checkDataDir(settings.dataDir)
+    checkKeptSettings(settings)
     await checkNamespaces()
     const tools = await ensureTools({ install: settings.install, tell: progress.line })
     const given = { settings, tools }
@@ -46,6 +47,18 @@ function checkDataDir(dataDir: string): void {
   // sun_path holds 108 bytes (unix(7)), and two sockets live in there.
   if (dataDir.length > 80) throw new UserError(`--data-dir ${dataDir}: the path is longer than 80 characters, too long for a socket in it`)
   if (process.getuid && statSync(dataDir).uid !== process.getuid()) throw new UserError(`${dataDir} belongs to another user: choose another with --data-dir`)
+}
+
+/** Addresses that objects already hold cannot be moved: the ranges of a kept cluster stay as they were. */
+function checkKeptSettings(settings: Settings): void {
+  const file = clusterFiles(settings.dataDir).settings
+  const ranges = { clusterCidr: settings.clusterCidr, serviceCidr: settings.serviceCidr }
+  if (!existsSync(file)) { writeFileSync(file, JSON.stringify(ranges) + '\n', { mode: 0o600 }); return }
+  const kept = JSON.parse(readFileSync(file, 'utf8')) as typeof ranges
+  for (const [key, flag] of [['clusterCidr', '--cluster-cidr'], ['serviceCidr', '--service-cidr']] as const) {
+    if (kept[key] !== ranges[key]) throw new UserError(`${flag} ${ranges[key]}: the cluster in ${settings.dataDir} was made with ${kept[key]}; ` +
+      `use that, or remove its objects with "fairway down${settings.name === 'default' ? '' : ` --name ${settings.name}`} --purge"`)
+  }
 }
 
 const inTime = (ready: Promise<void>, last: () => string): Promise<void> => {
