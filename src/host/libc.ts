@@ -89,10 +89,10 @@ export function mount({ source = 'none', target, type, flags = [], data }: Mount
 }
 export const umount = (target: string): void => { checked(libc.umount2(target, Number(constants.MNT_DETACH)), `umount ${target}`) }
 
-/** Makes a mount and all mounts below it read-only; unlike a remount it leaves other flags alone, also those locked in a user namespace. */
-export function makeReadOnly(fd: number): void {
+/** Makes a mount, and all mounts below it, read-only; unlike a remount it leaves other flags alone, also those locked in a user namespace. */
+export function makeReadOnly(fd: number, { recursive = true } = {}): void {
   const attributes = new BigUint64Array([constants.MS_RDONLY, 0n, 0n, 0n]) // struct mount_attr: MOUNT_ATTR_RDONLY is 1 as well
-  const flags = constants.AT_EMPTY_PATH | constants.AT_RECURSIVE
+  const flags = constants.AT_EMPTY_PATH | (recursive ? constants.AT_RECURSIVE : 0n)
   checked(libc.syscall(BigInt(syscalls.mount_setattr), BigInt(fd), '', flags, attributes, 32n), 'mount_setattr')
 }
 

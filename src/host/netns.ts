@@ -2,6 +2,7 @@
 // another namespace by this very thread. Links and addresses are ip.ts and rtnetlink.ts.
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
+import type { SocketConstructorOpts } from 'node:net'
 import { mount, setns, tcpSocket, umount, unshare } from './libc.ts'
 
 export const netnsDirectory = '/run/netns'
@@ -51,7 +52,7 @@ export function inNetns<T>(path: string | undefined, work: () => T): T {
 export function connectIn(path: string | undefined, { host, port }: { readonly host: string; readonly port: number }): Promise<Socket> {
   const fd = inNetns(path, () => tcpSocket(host.includes(':') ? 6 : 4))
   // Without manualStart Node reads at once, from a socket that is not connected yet.
-  const socket = new Socket({ fd, manualStart: true })
+  const socket = new Socket({ fd, manualStart: true } as SocketConstructorOpts)
   const { promise, resolve, reject } = Promise.withResolvers<Socket>()
   socket.once('error', reject)
   socket.connect({ host, port }, () => { socket.off('error', reject); resolve(socket) })

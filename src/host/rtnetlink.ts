@@ -6,7 +6,7 @@ import { errnoName, netlinkSocket, receive, send, SystemError } from './libc.ts'
 import { inNetns } from './netns.ts'
 
 const NLM_F_REQUEST = 1, NLM_F_ACK = 4, NLM_F_EXCL = 0x200, NLM_F_CREATE = 0x400, NLMSG_ERROR = 2
-const RTM_NEWLINK = 16, RTM_DELLINK = 17, RTM_SETLINK = 19, RTM_NEWADDR = 20, RTM_NEWROUTE = 24
+const RTM_NEWLINK = 16, RTM_DELLINK = 17, RTM_GETLINK = 18, RTM_SETLINK = 19, RTM_NEWADDR = 20, RTM_NEWROUTE = 24
 const IFLA_IFNAME = 3, IFLA_MTU = 4, IFLA_MASTER = 10, IFLA_PROTINFO = 12, IFLA_LINKINFO = 18, IFLA_NET_NS_FD = 28
 const IFLA_INFO_KIND = 1, IFLA_INFO_DATA = 2, VETH_INFO_PEER = 1, IFLA_BRPORT_MODE = 4
 const IFA_ADDRESS = 1, IFA_LOCAL = 2, RTA_GATEWAY = 5
@@ -54,6 +54,8 @@ export interface Rtnetlink {
   /** `10.244.1.5/24` on the link. */
   addAddress(link: number, cidr: string): void
   addDefaultRoute(gateway: string): void
+  /** A link's index by its name. */
+  indexOf(link: string): number
   close(): void
 }
 
@@ -61,17 +63,22 @@ export interface Rtnetlink {
 export function openRtnetlink(netns?: string): Rtnetlink {
   const fd = inNetns(netns, () => netlinkSocket(0))
   let sequence = 0
-  const request = (call: string, type: number, { flags = 0, parts }: { flags?: number; parts: readonly Buffer[] }): void => {
+  /** Sends one request; the kernel has answered when `send` returns, so that `receive` does not wait. */
+  const ask = (call: string, type: number, { flags, parts }: { flags: number; parts: readonly Buffer[] }): Buffer => {
     const body = Buffer.concat(parts)
     const header = Buffer.alloc(16)
     header.writeUInt32LE(16 + body.length)
-    header.writeUInt16LE(type, 4); header.writeUInt16LE(NLM_F_REQUEST | NLM_F_ACK | flags, 6); header.writeUInt32LE(++sequence, 8)
+    header.writeUInt16LE(type, 4); header.writeUInt16LE(NLM_F_REQUEST | flags, 6); header.writeUInt32LE(++sequence, 8)
     send(fd, Buffer.concat([header, body]))
-    const answer = Buffer.alloc(8192)
+    const answer = Buffer.alloc(16384)
     const length = receive(fd, answer)
-    if (length < 20 || answer.readUInt16LE(4) !== NLMSG_ERROR) throw new Error(`${call}: an answer of ${length} bytes that is no acknowledgement`)
-    const errno = -answer.readInt32LE(16)
+    if (length < 20) throw new Error(`${call}: an answer of ${length} bytes`)
+    const errno = answer.readUInt16LE(4) === NLMSG_ERROR ? -answer.readInt32LE(16) : 0
     if (errno !== 0) throw new SystemError(call, errnoName(errno))
+    return answer
+  }
+  const request = (call: string, type: number, { flags = 0, parts }: { flags?: number; parts: readonly Buffer[] }): void => {
+    ask(call, type, { flags: NLM_F_ACK | flags, parts })
   }
   const create = NLM_F_CREATE | NLM_F_EXCL
   return {
@@ -103,6 +110,8 @@ export function openRtnetlink(netns?: string): Rtnetlink {
       header[0] = AF_INET; header[4] = 254; header[5] = 3; header[7] = 1 // main table, RTPROT_BOOT, RTN_UNICAST
       request(`route add default via ${gateway}`, RTM_NEWROUTE, { flags: create, parts: [header, attribute(RTA_GATEWAY, ipv4(gateway))] })
     },
+    // Without NLM_F_ACK the answer is the link alone; ifi_index stands 4 bytes into struct ifinfomsg.
+    indexOf: link => ask(`link show ${link}`, RTM_GETLINK, { flags: 0, parts: [linkHeader(0), attribute(IFLA_IFNAME, link)] }).readInt32LE(20),
     close: () => closeSync(fd),
   }
 }
