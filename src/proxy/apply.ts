@@ -15,7 +15,7 @@ import type { RuleOptions } from './iptables/options.ts'
 import { jumps, ruleGenerator } from './iptables/rules.ts'
 import { ruleCount, type Ruleset } from './iptables/ruleset.ts'
 import type { Metrics } from './metrics.ts'
-import { localTraffic, nodeIP, nodePortAddresses } from './node.ts'
+import { ruleOptions } from './node.ts'
 import type { HealthCheckServers } from './server.ts'
 import { ProxyState, type Change, type ProxiedPort } from './state.ts'
 
@@ -225,15 +225,9 @@ class FamilyProxy {
   }
 
   #ruleOptions(): RuleOptions {
-    const { config } = this.#options, { family } = this
-    const primary = nodeIP(this.#node, family) ?? (config.bindAddress.includes(':') === (family === 6) && !/^(0\.0\.0\.0|::)?$/.test(config.bindAddress) ? config.bindAddress : undefined)
-    const machine = config.nodePortAddresses.length === 0 ? [] : machineAddresses()
-    const local = localTraffic(config, this.#node, family)
-    return {
-      family, masqueradeAll: config.masqueradeAll, masqueradeBit: config.masqueradeBit, randomFully: this.#iptables.randomFully,
-      ...local && { localTraffic: local }, nodePortAddresses: nodePortAddresses(config, family, { machine, primary }),
-      localhostNodePorts: config.localhostNodePorts, tcpBeLiberal: config.conntrack.tcpBeLiberal, nodeIP: primary,
-    }
+    const { config } = this.#options
+    return ruleOptions(config, { family: this.family, node: this.#node, randomFully: this.#iptables.randomFully,
+      machine: config.nodePortAddresses.length === 0 ? [] : machineAddresses() })
   }
 
   #newApplier(): IptablesApplier {

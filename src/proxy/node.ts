@@ -47,3 +47,21 @@ export function nodePortAddresses(config: ProxyConfig, family: Family, { machine
   }).sort()
 }
 const isLoopback = (address: string) => address.startsWith('127.') || address === '::1'
+
+/** All that the rules of one IP family depend on besides Services. `machine` are the addresses of the machine's interfaces. */
+export function ruleOptions(config: ProxyConfig, { family, node, machine, randomFully }:
+  { family: Family; node: Node | undefined; machine: readonly string[]; randomFully: boolean }): RuleOptions {
+  const primary = nodeIP(node, family) ?? ownAddress(config.bindAddress, family)
+  const local = localTraffic(config, node, family)
+  return {
+    family, masqueradeAll: config.masqueradeAll, masqueradeBit: config.masqueradeBit, randomFully,
+    ...local && { localTraffic: local }, nodePortAddresses: nodePortAddresses(config, family, { machine, primary }),
+    localhostNodePorts: config.localhostNodePorts, tcpBeLiberal: config.conntrack.tcpBeLiberal, nodeIP: primary,
+  }
+}
+
+/** bindAddress stands in for a node that the API does not know, unless it is "any". */
+const ownAddress = (bindAddress: string, family: Family): string | undefined => {
+  const ip = parseIp(bindAddress)
+  return ip?.family === family && ip.value !== 0n ? formatIp(ip) : undefined
+}
