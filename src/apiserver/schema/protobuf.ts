@@ -281,7 +281,7 @@ function writeValue(writer: Writer, number: number, schema: ValueSchema, value: 
     case 'bytes': writer.tag(number, wireTypes.bytes); return writer.bytes(Buffer.from(value as string, 'base64'))
     case 'quantity': return writeMessage(writer, number, () => writeString(writer, 1, value as string))
     case 'intOrString': return writeMessage(writer, number, () => writeIntOrString(writer, value as number | string))
-    case 'time': case 'microTime': return writeMessage(writer, number, () => writeTime(writer, value as string | null))
+    case 'time': case 'microTime': return writeMessage(writer, number, () => writeTime(writer, value as string | null, schema.kind === 'microTime'))
     case 'duration': return writeMessage(writer, number, () => writeVarint(writer, 1, Number(parseDuration(value as string))))
     case 'raw': case 'fieldsV1': case 'any':
       return writeMessage(writer, number, () => { if (value !== null) writeString(writer, 1, JSON.stringify(value)) })
@@ -298,8 +298,8 @@ function writeIntOrString(writer: Writer, value: number | string): void {
   writeString(writer, 3, typeof value === 'string' ? value : '')
 }
 
-function writeTime(writer: Writer, text: string | null): void {
-  const instant: Instant | string = text === null ? '' : parseTime(text)
+function writeTime(writer: Writer, text: string | null, micro: boolean): void {
+  const instant: Instant | string = text === null ? '' : parseTime(text, { micro })
   if (typeof instant === 'string') return
   writeVarint(writer, 1, instant.seconds)
   writeVarint(writer, 2, instant.nanos)

@@ -36,6 +36,8 @@ export interface ValueSchema {
 
 export interface FieldSchema {
   readonly name: string
+  /** As Go's JSON decoder names it in errors: with the inline struct that it is of (`VolumeSource.secret`). */
+  readonly goPath: string
   readonly value: ValueSchema
   /** Protobuf field number; 0 where the field is not on the wire. */
   readonly number: number
@@ -153,6 +155,7 @@ const aliased = (base: ValueSchema, goType: string, known: readonly string[] | u
 function fieldSchema(fact: FieldFact, home: string): FieldSchema {
   return {
     name: fact.name,
+    goPath: fact.name,
     value: valueSchema(fact.type, home),
     number: fact.proto ?? 0,
     omitempty: fact.omitempty === true,
@@ -192,7 +195,7 @@ export function structSchema(packageName: string, name: string): StructSchema | 
 function addField(fact: FieldFact, home: string, fields: FieldSchema[], wire: WireField[]): void {
   if (fact.inline) {
     const inline = valueSchema(fact.type, home).struct!
-    fields.push(...inline.fields)
+    fields.push(...inline.fields.map(field => ({ ...field, goPath: `${inline.name}.${field.goPath}` })))
     if (fact.proto) wire.push({ number: fact.proto, inline })
     return
   }

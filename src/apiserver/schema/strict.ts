@@ -5,7 +5,7 @@ import { canonicalQuantity, quantityProblem } from '#api/quantity.ts'
 import { pathText, put } from './json.ts'
 import type { FieldSchema, StructSchema, ValueSchema } from './schema.ts'
 import { structSchema } from './schema.ts'
-import { durationText, microTimeText, parseDuration, parseTime, timeText } from './values.ts'
+import { durationText, isWritable, microTimeText, parseDuration, parseTime, timeText } from './values.ts'
 
 export { parseJson } from './json.ts'
 
@@ -23,6 +23,8 @@ const maxUnknown = 100
 class Check {
   readonly unknown: string[] = []
   readonly errors: string[] = []
+  /** From types that read themselves (times, quantities): Go stops there, and forgets what it found before. */
+  fatal: string | undefined
   /** Where in the body, for unknown fields: names and indices. */
   readonly path: (string | number)[] = []
   /** Go's error context: the struct fields on the way, without indices and map keys, and the innermost struct. */
@@ -41,6 +43,14 @@ class Check {
 
   problem(message: string): undefined { this.errors.push(message) }
 
+  /** Runs the reading of such a type; what it finds wrong is fatal. */
+  custom<T>(read: () => T): T {
+    const before = this.errors.length
+    const value = read()
+    if (this.errors.length > before) this.fatal ??= this.errors[before]
+    return value
+  }
+
   structValue(input: unknown, schema: StructSchema, goType: string): Record<string, unknown> | undefined {
     if (typeof input !== 'object' || input === null || Array.isArray(input)) return this.mismatch(input, goType)
     const output: Record<string, unknown> = {}
@@ -52,7 +62,7 @@ class Check {
         if (this.unknown.length < maxUnknown) this.unknown.push(`unknown field ${JSON.stringify(pathText(this.path))}`)
       } else {
         this.struct = schema.name
-        this.fields.push(key)
+        this.fields.push(field.goPath)
         const value = this.fieldValue((input as Record<string, unknown>)[key], field)
         if (value !== undefined) output[key] = value
         this.fields.pop()
@@ -79,10 +89,10 @@ class Check {
       case 'list': return this.list(input, schema)
       case 'map': return this.map(input, schema)
       case 'bytes': return this.bytes(input, schema)
-      case 'intOrString': return typeof input === 'string' ? input : this.integer(input, int32)
-      case 'quantity': return this.quantity(input)
-      case 'time': case 'microTime': return this.time(input, schema)
-      case 'duration': return this.duration(input)
+      case 'intOrString': return typeof input === 'string' ? input : this.custom(() => this.integer(input, int32))
+      case 'quantity': return this.custom(() => this.quantity(input))
+      case 'time': case 'microTime': return this.custom(() => this.time(input, schema))
+      case 'duration': return this.custom(() => this.duration(input))
       case 'raw': case 'fieldsV1': case 'any': return copy(input)
     }
   }
@@ -135,8 +145,9 @@ class Check {
 
   time(input: unknown, { kind }: ValueSchema): string | undefined {
     if (typeof input !== 'string') return this.mismatch(input, 'string')
-    const instant = parseTime(input)
+    const instant = parseTime(input, { micro: kind === 'microTime' })
     if (typeof instant === 'string') return this.problem(instant)
+    if (!isWritable(instant)) return this.problem(`${JSON.stringify(input)}: year outside of range [0,9999]`)
     return kind === 'time' ? timeText(instant) : microTimeText(instant)
   }
 
@@ -149,12 +160,14 @@ class Check {
 
 const int32: ValueSchema = { kind: 'integer', goType: 'int32', bits: 32 }
 
-/** The offset of the first byte that is not base64 (RFC 4648 section 4, padded), as Go counts it. */
+/** The offset at which Go's decoder stops (RFC 4648 section 4, with padding); undefined when it does not. */
 function base64Problem(text: string): number | undefined {
-  const good = /^[A-Za-z0-9+/]*/.exec(text)![0].length
-  const padding = text.length - good
-  if (padding === 0 ? good % 4 === 0 : (padding === 4 - good % 4 && padding < 3 && /^=+$/.test(text.slice(good)))) return undefined
-  return padding === 0 ? good - good % 4 + good % 4 : good
+  const good = /^[A-Za-z0-9+/]*/.exec(text)![0].length, inQuantum = good % 4
+  if (good === text.length) return inQuantum === 0 ? undefined : good - inQuantum
+  if (text[good] !== '=' || inQuantum < 2) return good
+  if (inQuantum === 2 && text[good + 1] !== '=') return good + 1 === text.length ? text.length : good
+  const end = good + 4 - inQuantum
+  return end < text.length ? end : undefined
 }
 
 function isZero(value: unknown, { kind }: ValueSchema): boolean {
@@ -162,6 +175,7 @@ function isZero(value: unknown, { kind }: ValueSchema): boolean {
     case 'string': case 'bytes': return value === ''
     case 'bool': return value === false
     case 'integer': case 'number': return value === 0
+    case 'intOrString': return value === 0 || value === '' // a targetPort of 0 is none: defaulting treats it so
     case 'list': return Array.isArray(value) && value.length === 0
     case 'map': return value !== undefined && Object.keys(value as object).length === 0
     default: return false // Go's omitempty never drops a struct
@@ -200,5 +214,6 @@ export function checkFields(object: unknown, { packageName, kind }: { packageNam
   if (!schema) throw new Error(`no type ${packageName} ${kind} in kubernetes-types.json`)
   const check = new Check()
   const checked = check.structValue(object, schema, `${schema.packageName.split('/').at(-1)}.${schema.name}`)
-  return { object: checked ?? {}, unknown: check.unknown, errors: check.errors }
+  const errors = check.fatal === undefined ? check.errors : [check.fatal, ...check.errors.filter(error => error !== check.fatal)]
+  return { object: checked ?? {}, unknown: check.unknown, errors }
 }

@@ -3,35 +3,45 @@
 
 export interface Instant { readonly seconds: number; readonly nanos: number }
 
-const layout = '2006-01-02T15:04:05Z07:00'
-// The parts of the layout in order: what they are called in errors, and how they read.
-const parts: readonly (readonly [string, RegExp])[] = [
-  ['2006', /^\d{4}/], ['-', /^-/], ['01', /^\d\d/], ['-', /^-/], ['02', /^\d\d/], ['T', /^T/],
-  ['15', /^\d\d/], [':', /^:/], ['04', /^\d\d/], [':', /^:/], ['05', /^\d\d([.,]\d+)?/], ['Z07:00', /^(Z|[+-]\d\d:\d\d)/],
-]
+interface Layout { readonly text: string; readonly parts: readonly (readonly [string, RegExp])[] }
+
+// What a layout's parts are called in errors, and how they read.
+const date: Layout['parts'] = [['2006', /^\d{4}/], ['-', /^-/], ['01', /^\d\d/], ['-', /^-/], ['02', /^\d\d/], ['T', /^T/],
+  ['15', /^\d\d/], [':', /^:/], ['04', /^\d\d/], [':', /^:/]]
+const zone: Layout['parts'][number] = ['Z07:00', /^(Z|[+-]\d\d:\d\d)/]
+/** Go takes a fraction after the seconds although the layout has none. */
+const rfc3339: Layout = { text: '2006-01-02T15:04:05Z07:00', parts: [...date, ['05', /^\d\d([.,]\d+)?/], zone] }
+/** Of exactly six digits. */
+const rfc3339Micro: Layout = { text: '2006-01-02T15:04:05.000000Z07:00', parts: [...date, ['05', /^\d\d/], ['.000000', /^\.\d{6}/], zone] }
+
 const quoted = JSON.stringify
 
-/** An RFC 3339 time, or Go's words for what is wrong with it. */
-export function parseTime(text: string): Instant | string {
+/** A metav1.Time or, with `micro`, a metav1.MicroTime; or Go's words for what is wrong with it. */
+export function parseTime(text: string, { micro = false } = {}): Instant | string {
+  const layout = micro ? rfc3339Micro : rfc3339
   const fail = (what: string) => `parsing time ${quoted(text)}${what}`
   const taken: string[] = []
   let rest = text
-  for (const [name, pattern] of parts) {
+  for (const [name, pattern] of layout.parts) {
     const match = pattern.exec(rest)
-    if (!match) return fail(` as "${layout}": cannot parse ${quoted(rest)} as "${name}"`)
+    if (!match) return fail(` as "${layout.text}": cannot parse ${quoted(rest)} as "${name}"`)
     taken.push(match[0])
     rest = rest.slice(match[0].length)
   }
   if (rest !== '') return fail(`: extra text: ${quoted(rest)}`)
-  const [year, , month, , day, , hour, , minute, , second, zone] = taken as [string, string, string, string, string, string, string, string, string, string, string, string]
-  const outOfRange = rangeProblem(Number(year), Number(month), Number(day), Number(hour), Number(minute), Math.trunc(Number(second.slice(0, 2))))
+  const [year, month, day, hour, minute] = [0, 2, 4, 6, 8].map(index => Number(taken[index])) as [number, number, number, number, number]
+  const second = Number(taken[10]!.slice(0, 2)), fraction = micro ? taken[11]!.slice(1) : taken[10]!.slice(3)
+  const outOfRange = rangeProblem(year, month, day, hour, minute, second)
   if (outOfRange) return fail(`: ${outOfRange} out of range`)
-  const shift = zone === 'Z' ? 0 : (zone[0] === '-' ? -1 : 1) * (Number(zone.slice(1, 3)) * 3600 + Number(zone.slice(4)) * 60)
   const utc = new Date(0)
-  utc.setUTCFullYear(Number(year), Number(month) - 1, Number(day)) // Date.UTC would take the years 0 to 99 for 19xx
-  utc.setUTCHours(Number(hour), Number(minute), Number(second.slice(0, 2)))
-  return { seconds: utc.getTime() / 1000 - shift, nanos: Number(second.slice(3, 12).padEnd(9, '0')) }
+  utc.setUTCFullYear(year, month - 1, day) // Date.UTC would take the years 0 to 99 for 19xx
+  utc.setUTCHours(hour, minute, second)
+  return { seconds: utc.getTime() / 1000 - offsetOf(taken.at(-1)!), nanos: Number(fraction.slice(0, 9).padEnd(9, '0')) }
 }
+
+/** `+02:00` in seconds. */
+const offsetOf = (text: string): number =>
+  text === 'Z' ? 0 : (text[0] === '-' ? -1 : 1) * (Number(text.slice(1, 3)) * 3600 + Number(text.slice(4)) * 60)
 
 function rangeProblem(year: number, month: number, day: number, hour: number, minute: number, second: number): string | undefined {
   if (month < 1 || month > 12) return 'month'
