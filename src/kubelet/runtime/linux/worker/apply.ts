@@ -1,5 +1,5 @@
 // The runtime's side of the sandbox thread: a request is a promise. One thread serves all nodes of
-// the process; it starts with the first runtime and does not keep the process alive.
+// the process; it starts with the first runtime and keeps the process alive while something runs.
 import { Worker } from 'node:worker_threads'
 import { interpreterPath } from '#host/program.ts'
 import type { ExitEvent, Request, Results } from '../requests.ts'
@@ -20,19 +20,23 @@ export const sandboxThread = (): SandboxThread => shared ??= startThread()
 function startThread(): SandboxThread {
   // Before the thread is there: see interpreterPath.
   const interpreter = interpreterPath()
-  const worker = new Worker(new URL('./main.ts', import.meta.url), { workerData: { interpreter }, execArgv: ['--disable-warning=ExperimentalWarning'], name: 'sandbox' })
+  const worker = new Worker(new URL('./main.ts', import.meta.url), {
+    workerData: { interpreter }, execArgv: ['--disable-warning=ExperimentalWarning'], name: 'sandbox',
+    trackUnmanagedFds: false, // descriptors from the C library cross the threads
+  })
   const asked = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   const listeners = new Map<string, (exitCode: number) => void>()
-  worker.unref()
+  const keep = () => { if (asked.size + listeners.size > 0) worker.ref(); else worker.unref() }
+  keep()
   worker.on('message', (message: Message) => {
     if (message.kind === 'exit') {
       listeners.get(message.id)?.(message.exitCode)
       listeners.delete(message.id)
-      return
+      return keep()
     }
     const question = asked.get(message.number)!
     asked.delete(message.number)
-    if (asked.size === 0) worker.unref()
+    keep()
     if (message.error !== undefined) question.reject(new Error(message.error))
     else question.resolve(message.value)
   })
@@ -43,11 +47,11 @@ function startThread(): SandboxThread {
     ask(request) {
       const { promise, resolve, reject } = Promise.withResolvers<unknown>()
       asked.set(++number, { resolve, reject })
-      worker.ref()
+      keep()
       worker.postMessage({ number, request })
       return promise as Promise<never>
     },
-    onExit: (id, listener) => { listeners.set(id, listener) },
-    forget: id => { listeners.delete(id) },
+    onExit: (id, listener) => { listeners.set(id, listener); keep() },
+    forget: id => { listeners.delete(id); keep() },
   }
 }
