@@ -1,7 +1,7 @@
 // The kubelet of one node: gives every pod bound to it a worker, tells the workers what changed, and
 // sweeps what earlier pods left. What happens to a pod is decided in pods/.
 import { readdir, rm } from 'node:fs/promises'
-import type { Pod, Service } from '#api/core/v1.ts'
+import type { ContainerStatus, Pod, Service } from '#api/core/v1.ts'
 import type { EndpointSlice } from '#api/discovery/v1.ts'
 import { resources } from '#api/resources.ts'
 import type { Client } from '#client/client.ts'
@@ -80,6 +80,12 @@ export class Kubelet {
     return this.pods().findLast(({ metadata }) => metadata.namespace === namespace && metadata.name === name)
   }
 
+  /** The container statuses that were reported last. */
+  status(pod: Pod): ContainerStatus[] {
+    const status = this.#workers.get(pod.metadata.uid!)?.status
+    return [...status?.initContainerStatuses ?? [], ...status?.containerStatuses ?? []]
+  }
+
   #podChanged(old: Pod | undefined, now: Pod | undefined): void {
     const uid = (now ?? old)!.metadata.uid!
     const worker = this.#workers.get(uid)
@@ -107,12 +113,15 @@ function nodeContext(options: KubeletOptions): NodeContext {
   const { client, runtime, config, settings, facts, shared, signal } = options
   const log = options.log.named(`kubelet/${settings.name}`)
   const clock = options.clock ?? systemClock
+  let slicesSynced = false
+  shared.slices.synced.then(() => { slicesSynced = true }, () => {})
   return {
     client, runtime, clock, log, signal,
     recorder: eventRecorder(client, { component: 'kubelet', host: settings.name, log, clock }),
     objects: objectCache(client, { log, signal }),
     services: async () => { await shared.services.synced; return shared.services.list() },
-    offer: pod => podOffer(shared.slices.byIndex(byPodUid, pod.metadata.uid!), pod.metadata.uid!),
+    // Without a view of the slices (no permission at another API server) the margin alone must do.
+    offer: pod => slicesSynced ? podOffer(shared.slices.byIndex(byPodUid, pod.metadata.uid!), pod.metadata.uid!) : { held: true, offered: false },
     sandboxSettings: { nodeName: settings.name, clusterDns: config.clusterDns, clusterDomain: config.clusterDomain,
       nodeResolvConf: options.nodeResolvConf, nodeHosts: options.nodeHosts },
     hostIps: [settings.internalIp], allocatable: capacity(facts), root: `${config.dataDir}/nodes/${settings.name}`,

@@ -80,6 +80,8 @@ export class PodWorker {
   }
 
   get pod(): Pod { return this.#pod }
+  /** As reported last. */
+  get status(): PodStatus | undefined { return this.#hands.reported() ?? this.#pod.status }
 
   update(pod: Pod): void {
     const before = this.#pod

@@ -1,0 +1,75 @@
+// `fairway agent --config FILE`: the kubelets of all nodes of this machine in one process. Reads the
+// files, makes the parts and joins them; tells its parent over IPC once all nodes are Ready.
+import { readFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Client } from '#client/client.ts'
+import { httpsTransport } from '#client/https.ts'
+import { UserError } from '#lib/errors.ts'
+import { logger, type Log } from '#lib/log.ts'
+import { Kubelet, sharedInformers, type SharedInformers } from './apply.ts'
+import { configFile, parseConfig, type AgentConfig, type NodeSettings } from './config.ts'
+import { openImages } from './images/apply.ts'
+import type { ImageStore } from './images/store.ts'
+import { applyNodeNetwork } from './network/apply.ts'
+import { machineFacts } from './node/apply.ts'
+import { kubeletPort, type MachineFacts } from './node/node.ts'
+import { createRuntime } from './runtime/linux/apply.ts'
+import { startKubeletServer } from './server.ts'
+
+export async function main(argv: string[]): Promise<number> {
+  const file = configFile(argv)
+  const config = parseConfig(read(file), file)
+  const log = logger('agent')
+  const stop = new AbortController()
+  const stopped = new Promise<void>(resolve => {
+    const end = () => { stop.abort(); resolve() }
+    process.once('SIGTERM', end).once('SIGINT', end)
+    // Whoever started us is gone, or orders us to end.
+    process.once('disconnect', end).on('message', message => { if ((message as { kind?: string }).kind === 'stop') end() })
+  })
+  await Promise.race([startNodes(config, log, stop.signal), stopped])
+  if (!stop.signal.aborted) process.send?.({ ready: true })
+  await stopped
+  // What still runs (pods, watches) ends with this process.
+  process.exit(0)
+}
+
+function read(file: string): string {
+  try { return readFileSync(file, 'utf8') } catch (error) { throw new UserError(`cannot read ${file}: ${(error as Error).message}`) }
+}
+
+async function startNodes(config: AgentConfig, log: Log, signal: AbortSignal): Promise<void> {
+  const programRoot = config.programRoot ?? join(import.meta.dirname, '../..')
+  const { version } = JSON.parse(read(join(programRoot, 'package.json'))) as { version: string }
+  const images = await openImages({ directory: join(config.dataDir, 'images'), log: log.named('images'), fairwayRoot: programRoot, nodePath: process.execPath })
+  const facts = await machineFacts(config.dataDir, version)
+  const shared = sharedInformers(clientOf(config, config.nodes[0]!), { log, signal })
+  await Promise.all(config.nodes.map(settings => startNode({ config, settings, facts, images, shared, log, signal })))
+}
+
+interface NodeParts { readonly config: AgentConfig; readonly settings: NodeSettings; readonly facts: MachineFacts; readonly images: ImageStore; readonly shared: SharedInformers; readonly log: Log; readonly signal: AbortSignal }
+
+async function startNode({ config, settings, facts, images, shared, log, signal }: NodeParts): Promise<void> {
+  const root = join(config.dataDir, 'nodes', settings.name)
+  await mkdir(root, { recursive: true, mode: 0o700 })
+  const peers = config.nodes.filter(node => node !== settings).map(({ internalIp, podCidr }) => ({ nodeIp: internalIp, podCidr }))
+  await applyNodeNetwork({ netns: settings.netns, nodeIp: settings.internalIp, podCidr: settings.podCidr, clusterCidr: config.clusterCidr }, peers)
+  const runtime = await createRuntime({
+    nodeName: settings.name, netns: settings.netns, nodeIp: settings.internalIp, podCidr: settings.podCidr, root,
+    sandboxRoot: join(config.dataDir, 'sandboxes', settings.name), images, log: log.named(`runtime/${settings.name}`), unprivileged: config.unprivileged,
+  })
+  const kubelet = new Kubelet({ config, settings, facts, client: clientOf(config, settings), runtime, shared, log, signal,
+    nodeResolvConf: readOr('/etc/resolv.conf', ''), nodeHosts: readOr('/etc/hosts', '127.0.0.1\tlocalhost\n') })
+  await startKubeletServer({ kubelet, runtime, tls: credentials(config, settings), port: kubeletPort, log, ...(settings.netns && { netns: settings.netns }) })
+  await kubelet.start()
+  log.info('node ready', { node: settings.name })
+}
+
+const readOr = (file: string, other: string): string => { try { return readFileSync(file, 'utf8') } catch { return other } }
+
+const credentials = ({ pkiDir }: AgentConfig, { name }: NodeSettings) =>
+  ({ ca: read(join(pkiDir, 'ca.crt')), cert: read(join(pkiDir, `kubelet-${name}.crt`)), key: read(join(pkiDir, `kubelet-${name}.key`)) })
+
+const clientOf = (config: AgentConfig, settings: NodeSettings): Client =>
+  new Client(httpsTransport({ server: config.server, ...credentials(config, settings) }))
