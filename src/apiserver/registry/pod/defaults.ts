@@ -2,6 +2,7 @@
 // workload's template gets the spec's defaults; a pod gets some more when it is made.
 import type { Container, Pod, PodSpec, Probe, ResourceRequirements, Volume } from '#api/core/v1.ts'
 import { canonicalQuantity } from '../quantity.ts'
+import { qosClass } from './qos.ts'
 
 const fileMode = 0o644
 
@@ -14,7 +15,7 @@ export function defaultPod(pod: Pod): void {
     // Templates keep no hostPort since 1.28: only a pod's are filled in.
     if (pod.spec.hostNetwork) for (const port of container.ports ?? []) port.hostPort ||= port.containerPort
   }
-  mirrorPodIPs(pod)
+  defaultStatus(pod)
 }
 
 export function defaultPodSpec(spec: PodSpec): void {
@@ -113,8 +114,10 @@ function defaultDownwardItems(items: NonNullable<Volume['downwardAPI']>['items']
 }
 
 /** `podIP` and `hostIP` are the first of their plural forms; whoever writes one means both. */
-function mirrorPodIPs({ status }: Pod): void {
+function defaultStatus({ spec, status }: Pod): void {
   if (!status) return
+  // A kubelet need not repeat it (podStatusStrategy.PrepareForUpdate).
+  status.qosClass ||= qosClass(spec)
   if (status.podIP && !status.podIPs?.length) status.podIPs = [{ ip: status.podIP }]
   else if (status.podIPs?.length) status.podIP = status.podIPs[0]!.ip
   if (status.hostIP && !status.hostIPs?.length) status.hostIPs = [{ ip: status.hostIP }]

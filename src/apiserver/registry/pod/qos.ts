@@ -12,7 +12,7 @@ export function qosClass(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffor
     for (const name of used) sums.set(name, (sums.get(name) ?? 0n) + parseQuantity(list![name]!)!)
     return used.length
   }
-  const parts = spec.resources?.requests || spec.resources?.limits ? [spec] : [...spec.initContainers ?? [], ...spec.containers]
+  const parts = spec.resources?.requests || spec.resources?.limits ? [spec] : [...spec.initContainers ?? [], ...spec.containers ?? []]
   for (const { resources } of parts) {
     add(requests, resources?.requests)
     if (add(limits, resources?.limits) < counted.length) everyLimited = false
