@@ -1,6 +1,7 @@
 // client-go's work queue: a key that is added while it waits is there once; one that is added while
 // a worker has it comes again when the worker is done. So no two workers ever have the same key.
 import { systemClock, type Clock } from '#lib/clock.ts'
+import { isConflict } from '#lib/errors.ts'
 import type { Log } from '#lib/log.ts'
 
 export interface WorkQueueOptions {
@@ -109,7 +110,8 @@ export async function runWorkers<Key>(queue: WorkQueue<Key>, options: WorkerOpti
         queue.forget(key)
       } catch (error) {
         if (!queue.isShutDown) {
-          options.log.warn('sync failed, will retry', { key: String(key), failures: queue.failures(key) + 1, err: error instanceof Error ? error.message : String(error) })
+          // A conflict is everyday life: the copy that it was computed from was a moment old.
+          if (!isConflict(error)) options.log.warn('sync failed, will retry', { key: String(key), failures: queue.failures(key) + 1, err: error instanceof Error ? error.message : String(error) })
           queue.addRateLimited(key)
         }
       } finally { queue.done(key) }
