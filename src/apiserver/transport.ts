@@ -6,12 +6,12 @@ import type { KubeletTarget, Request, Response, User } from './http/request.ts'
 import type { WatchEvent as ServedEvent } from './rest/watch.ts'
 
 type Serve = (request: Request) => Promise<Response>
-type Fetch = (target: KubeletTarget, signal: AbortSignal | undefined) => AsyncIterable<Uint8Array>
+type Get = (target: KubeletTarget, signal: AbortSignal | undefined) => AsyncIterable<Uint8Array>
 
 // A consumer that falls this far behind has stopped consuming: its watch ends and it lists again.
 const maxQueued = 100_000
 
-export function transport(user: User, serve: Serve, fetch: Fetch): Transport {
+export function transport(user: User, serve: Serve, get: Get): Transport {
   const call = async (request: ApiRequest): Promise<Response> => {
     request.signal?.throwIfAborted()
     const response = await serve(requestOf(request, user))
@@ -30,7 +30,7 @@ export function transport(user: User, serve: Serve, fetch: Fetch): Transport {
     },
     async *stream(request) {
       const { body } = await call(request)
-      if (body.type === 'kubelet') yield* fetch(body.target, request.signal)
+      if (body.type === 'kubelet') yield* get(body.target, request.signal)
       else if (body.type !== 'watch') yield Buffer.from(body.type === 'text' ? body.value : JSON.stringify(body.value))
     },
     close() {},

@@ -1,6 +1,7 @@
 // From a request to its answer: who may do it (RBAC), what it is about, and Status bodies for all that
 // goes wrong. Authentication is done before; sockets are not known here.
 import { StatusError, type Status } from '#lib/errors.ts'
+import { impersonated } from '../authn/impersonation.ts'
 import { discover } from '../discovery/discovery.ts'
 import { internal } from '../rest/errors.ts'
 import type { Api } from './api.ts'
@@ -27,7 +28,8 @@ export async function handle(api: Api, request: Request, report: (error: unknown
   try {
     const info = requestInfo(request.method, request.path, request.query)
     if (!info) return textResponse('400 Bad Request\n', 400)
-    const response = await route(api, request, info, text => warnings.add(text))
+    const user = impersonated(request, api.authorizer)
+    const response = await route(api, { ...request, user }, info, text => warnings.add(text))
     return warnings.size === 0 ? response : { ...response, headers: { ...response.headers, warning: [...warnings].map(warning) } }
   } catch (error) {
     if (error instanceof StatusError) return statusResponse(error.status)

@@ -102,14 +102,12 @@ class SqliteStorage implements Storage {
     const results: TransactionResult[] = []
     try {
       if (this.#broken) throw this.#broken
-      this.#inTransaction(() => {
-        for (const { transaction } of waiting) {
-          const events = this.#state.apply(transaction)
-          written.push(...events ?? [])
-          results.push({ succeeded: events !== undefined, revision: this.#state.revision, events: events ?? [] })
-        }
-        for (const event of written) this.#log(event)
-      }, written.length > 0)
+      for (const { transaction } of waiting) {
+        const events = this.#state.apply(transaction)
+        written.push(...events ?? [])
+        results.push({ succeeded: events !== undefined, revision: this.#state.revision, events: events ?? [] })
+      }
+      if (written.length > 0) this.#inTransaction(() => { for (const event of written) this.#log(event) })
     } catch (error) {
       this.#state.undo(written)
       const broken = this.#break(error as Error)
@@ -127,8 +125,7 @@ class SqliteStorage implements Storage {
     return this.#broken ??= new Error(`the storage failed and takes no more writes until a restart: ${error.message}`, { cause: error })
   }
 
-  #inTransaction(work: () => void, writes = true): void {
-    if (!writes) return work()
+  #inTransaction(work: () => void): void {
     this.#database.exec('BEGIN IMMEDIATE')
     try {
       work()
