@@ -15,13 +15,15 @@ const parts: Record<string, () => Promise<Main>> = {
   agnhost: async () => (await import('#agnhost/main.ts')).main,
 }
 
-async function run(words: string[]): Promise<number> {
+async function run(words: string[]): Promise<void> {
   const part = parts[words[0] ?? '']
-  return part ? (await part())(words.slice(1)) : (await import('#cli/main.ts')).main(words)
+  if (!part) { process.exitCode = await (await import('#cli/main.ts')).main(words); return }
+  const code = await (await part())(words.slice(1))
+  process.exit(code) // sockets and timers that are still open must not keep a part alive that has ended
 }
 
 try {
-  process.exitCode = await run(process.argv.slice(2))
+  await run(process.argv.slice(2))
 } catch (error) {
   // A bug keeps its stack; what a person or a tool did wrong is one clear sentence.
   if (!(error instanceof UserError || error instanceof StatusError || error instanceof CommandError)) throw error

@@ -3,7 +3,7 @@
 import type { DaemonSet } from '#api/apps/v1.ts'
 import type { ConfigMap, ServiceAccount } from '#api/core/v1.ts'
 import type { KubeObject } from '#api/object.ts'
-import type { RoleBinding, Role, ClusterRoleBinding } from '#api/rbac/v1.ts'
+import type { ClusterRole, ClusterRoleBinding, Role, RoleBinding } from '#api/rbac/v1.ts'
 import { toYaml } from '#lib/yaml.ts'
 
 export const kubernetesVersion = 'v1.36.3'
@@ -15,7 +15,19 @@ export interface AddonSettings {
 }
 
 export function addons(settings: AddonSettings): KubeObject[] {
-  return [proxyServiceAccount, proxyBinding, proxyConfigReader, proxyConfigReaderBinding, proxyConfig(settings), proxyDaemonSet]
+  return [kubeletReader, kubeletReaderBinding, proxyServiceAccount, proxyBinding, proxyConfigReader, proxyConfigReaderBinding, proxyConfig(settings), proxyDaemonSet]
+}
+
+// Upstream's kubelet never looks at endpoint slices. Ours does: it ends a pod only after the proxies
+// have dropped its endpoint.
+const kubeletReader: ClusterRole = {
+  apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'fairway:kubelet' },
+  rules: [{ apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] }],
+}
+const kubeletReaderBinding: ClusterRoleBinding = {
+  apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding', metadata: { name: 'fairway:kubelet' },
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'fairway:kubelet' },
+  subjects: [{ kind: 'Group', apiGroup: 'rbac.authorization.k8s.io', name: 'system:nodes' }],
 }
 
 const labels = { 'k8s-app': 'kube-proxy' }
