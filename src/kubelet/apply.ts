@@ -72,6 +72,8 @@ export class Kubelet {
     signal.addEventListener('abort', () => { for (const worker of this.#workers.values()) worker.end() }, { once: true })
   }
 
+  /** Resolves when the events so far are written; for tests. */
+  flushEvents(): Promise<void> { return this.#context.recorder.flush() }
   get name(): string { return this.#options.settings.name }
   get root(): string { return this.#context.root }
   pods(): Pod[] { return [...this.#workers.values()].map(worker => worker.pod) }

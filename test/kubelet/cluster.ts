@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApiServer, type ApiServer } from '#apiserver/server.ts'
-import type { Pod, PodSpec } from '#api/core/v1.ts'
+import type { Event, Pod, PodSpec } from '#api/core/v1.ts'
 import { resources } from '#api/resources.ts'
 import { Client } from '#client/client.ts'
 import { startInformer } from '#client/informer.ts'
@@ -20,7 +20,10 @@ export interface TestNode {
   readonly dataDir: string
   /** Resolves to the pod as soon as it satisfies the condition. */
   until(name: string, what: (pod: Pod | undefined) => boolean, ms?: number): Promise<Pod | undefined>
-  events(name: string): Promise<string[]>
+  /** `Reason: message`, in the order in which they happened. */
+  eventsOf(name: string): Promise<string[]>
+  /** Resolves when the condition holds, asked every few milliseconds. */
+  settled(what: () => boolean, ms?: number): Promise<void>
   /** Ends the kubelet, as a crash would; the API stays. */
   stopKubelet(): void
   [Symbol.asyncDispose](): Promise<void>
@@ -61,9 +64,16 @@ export async function testNode(runtime: Runtime, options: { clock?: Clock; serve
       try { await Promise.race([promise, timeout]) } finally { late.abort(); waiting.delete(check) }
       return get()
     },
-    async events(name) {
-      const { items } = await client.list<import('#api/core/v1.ts').Event>(resources.events, 'default', { fieldSelector: `involvedObject.name=${name}` })
-      return items.map(({ reason, message }) => `${reason}: ${message}`)
+    async eventsOf(name) {
+      await kubelet.flushEvents()
+      const { items } = await client.list<Event>(resources.events, 'default', { fieldSelector: `involvedObject.name=${name}` })
+      return items.toSorted((a, b) => a.metadata.name < b.metadata.name ? -1 : 1).map(({ reason, message }) => `${reason}: ${message}`)
+    },
+    async settled(what, ms = 5_000) {
+      for (const end = systemClock.now() + ms; !what();) {
+        if (systemClock.now() > end) throw new Error(`not settled within ${ms} ms: ${what}`)
+        await systemClock.sleep(5)
+      }
     },
     stopKubelet() { kubeletAbort.abort() },
     async [Symbol.asyncDispose]() {

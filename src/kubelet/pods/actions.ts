@@ -49,13 +49,13 @@ function sandboxActions(snapshot: PodSnapshot): PodActions {
   const { pod, sandbox, now } = snapshot
   const wanted = pod.spec.containers.some(spec => shouldRun(snapshot, spec))
   const initFailed = pod.spec.restartPolicy === 'Never' && (pod.spec.initContainers ?? []).some(spec => !isSidecar(spec) && failed(latest(snapshot, spec.name)))
-  if (!wanted || initFailed) return { ...idle, ...(sandbox ? { stopSandbox: sandbox.id } : { stopped: true }) }
+  if (!wanted || initFailed) return { ...idle, stopped: true }
   if (!snapshot.volumesReady) return idle
   if (snapshot.sandboxFailedAt !== undefined && now < snapshot.sandboxFailedAt + retrySandboxMs)
     return { ...idle, wakeAt: snapshot.sandboxFailedAt + retrySandboxMs }
   // A dead sandbox takes its containers with it before the next one is made.
   const alive = snapshot.containers.filter(container => container.state === 'running')
-  if (sandbox && alive.length) return { ...idle, stopSandbox: sandbox.id }
+  if (alive.length) return { ...idle, kill: alive.filter(({ name }) => !snapshot.memory.get(name)?.busy).map(container => ({ container, message: 'Pod sandbox changed, it will be killed and re-created.', graceSeconds: 1 })) }
   return { ...idle, createSandbox: { attempt: sandbox ? sandbox.config.attempt + 1 : 0 } }
 }
 
@@ -119,8 +119,10 @@ export function holdBack(snapshot: PodSnapshot, spec: ContainerSpec): { until: n
   const { pod, now } = snapshot
   const memory = snapshot.memory.get(spec.name)
   const failure = memory?.failure
-  if (memory && failure) return heldByFailure(spec, failure, memory, now)
   const last = latest(snapshot, spec.name)
+  // What ran at all, however briefly, waits as any container that ended.
+  const ran = failure && last?.state === 'exited' && (failure.reason === 'RunContainerError' || failure.reason === 'PostStartHookError')
+  if (memory && failure && !ran) return heldByFailure(spec, failure, memory, now)
   if (last?.state !== 'exited' || !memory?.restart) return undefined
   const until = retryAt(memory.restart, last.finishedAt ?? last.createdAt)
   if (until <= now) return undefined

@@ -44,6 +44,7 @@ export interface PodHands {
 export interface WorkerOptions { readonly hands: PodHands; readonly clock: Clock; readonly log: Log; done(): void }
 
 const retryVolumesMs = 500, maxRetryVolumesMs = 122_000 // upstream's exponentialbackoff for volumes
+const maxLooksAtOnce = 100
 
 export class PodWorker {
   #pod: Pod
@@ -58,6 +59,8 @@ export class PodWorker {
   readonly #aborts = new Map<string, AbortController>()
   readonly #announced = new Map<string, string>()
   #scheduled = false
+  #looks = 0
+  #lookedAt = 0
   #ended = false
   #gone = false
   #volumes: { readonly state: 'due' | 'mounting' | 'ready'; readonly once: boolean; readonly failures: number; readonly dueAt?: number } = { state: 'due', once: false, failures: 0 }
@@ -110,10 +113,16 @@ export class PodWorker {
   poke(): void {
     if (this.#scheduled || this.#ended) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    const look = () => {
       this.#scheduled = false
       try { this.#sync() } catch (error) { this.#options.log.error('pod sync failed', error, { pod: this.#pod.metadata.name }) }
-    })
+    }
+    // Actions that end at once and change nothing would spin here for ever and starve all other pods.
+    const now = this.#options.clock.now()
+    this.#looks = now === this.#lookedAt ? this.#looks + 1 : 0
+    this.#lookedAt = now
+    if (this.#looks < maxLooksAtOnce) queueMicrotask(look)
+    else void this.#options.clock.sleep(100).then(look)
   }
 
   /** Ends the worker without touching what runs. */
