@@ -34,10 +34,10 @@ export function endpoints(slices: readonly EndpointSlice[], family: Family, node
   for (const slice of slices) {
     if (slice.addressType !== `IPv${family}`) continue
     for (const { name = '', protocol = 'TCP', port } of slice.ports ?? []) {
-      if (!port) continue // an absent port means "all ports", which a proxy cannot express
+      if (!Number.isInteger(port)) continue // an absent port means "all ports", which a proxy cannot express
       const key = endpointKey(name, protocol)
       const found = byPort.get(key) ?? byPort.set(key, new Map()).get(key)!
-      for (const item of slice.endpoints ?? []) add(found, endpoint(item, port, { family, nodeName }))
+      for (const item of slice.endpoints ?? []) add(found, endpoint(item, port!, { family, nodeName }))
     }
   }
   return new Map([...byPort].map(([key, found]) =>

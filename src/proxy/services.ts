@@ -49,11 +49,17 @@ export function servicePorts(service: Service, family: Family): ServicePort[] {
   const clusterIP = addresses(spec.clusterIPs?.length ? spec.clusterIPs : [spec.clusterIP], family)[0]
   if (!clusterIP) return []
   const name = `${metadata.namespace}/${metadata.name}`
+  const ports = (spec.ports ?? []).filter(port => isPlain(port, name))
   const common = { service: name, family, clusterIP, ...exposure(service, family), ...policies(service) }
-  return (spec.ports ?? []).map(port => ({ ...common,
+  return ports.map(port => ({ ...common,
     id: port.name ? `${name}:${port.name}` : name, portName: port.name ?? '',
     protocol: (port.protocol ?? 'TCP') as Protocol, port: port.port, nodePort: port.nodePort ?? 0 }))
 }
+
+const protocols: readonly string[] = ['TCP', 'UDP', 'SCTP']
+/** Names are written into rules: an API server that lets through what Kubernetes refuses must not write rules with them. */
+const isPlain = ({ name = '', protocol = 'TCP', port, nodePort = 0 }: { name?: string; protocol?: string; port: number; nodePort?: number }, service: string): boolean =>
+  /^[a-z0-9./-]+$/.test(service) && /^[A-Za-z0-9-]*$/.test(name) && protocols.includes(protocol) && [port, nodePort].every(number => Number.isInteger(number) && number >= 0 && number <= 65535)
 
 /** Whether anything but the cluster IP leads to the port (ServicePort.ExternallyAccessible). */
 export const externallyAccessible = (port: ServicePort): boolean =>

@@ -22,7 +22,7 @@ export function cleanupText(saved: Readonly<Record<Table, SavedTable>>, jumps: r
 
 function removal(table: Table, saved: SavedTable, { jumps, isOurs }: { jumps: readonly Jump[]; isOurs: (chain: string) => boolean }): string {
   const unlink = new Set(jumps.flatMap(jump => isOurs(targetOf(jump.rule)!) ? rulesOfJump(saved, jump) : []))
-  // A chain that somebody else's rule still leads to stays, empty: KUBE-MARK-MASQ of a host port plugin.
+  // A chain that somebody else's rule leads to stays as it is: KUBE-MARK-MASQ of a host port plugin.
   const needed = new Set(saved.rules.filter(rule => !unlink.has(rule) && !isOurs(rule.split(' ')[1]!)).map(targetOf))
   const gone = [...saved.chains].filter(chain => isOurs(chain) && !needed.has(chain))
   if (gone.length === 0 && unlink.size === 0) return ''
