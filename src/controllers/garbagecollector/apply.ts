@@ -71,7 +71,7 @@ export function startGarbageCollector(context: Context): void {
     const entry = graph.get(uid)
     if (!entry) return
     if (isOrphaning(entry)) return letGo(entry)
-    if (isDeletingDependents(entry)) await endForeground(entry)
+    if (isDeletingDependents(entry)) return endForeground(entry)
     if (allPresent(entry)) return
     // The informer may lag: a deletion is decided on what the server says now.
     const fresh = await read(entry.resource, entry.metadata.namespace, entry.metadata.name)

@@ -10,7 +10,7 @@ export type Verdict =
   | { readonly act: 'delete'; readonly policy: 'Background' | 'Foreground' | 'Orphan'; readonly unblock: boolean }
 
 export function verdict(entry: Entry, owners: readonly OwnerWithState[], dependents: readonly Entry[]): Verdict {
-  if ((isDeleting(entry) && !isDeletingDependents(entry)) || owners.length === 0) return { act: 'keep' }
+  if (isDeleting(entry) || owners.length === 0) return { act: 'keep' }
   const solid = owners.filter(owner => owner.state === 'present' || owner.state === 'unresolvable')
   const waiting = owners.filter(owner => owner.state === 'waiting'), absent = owners.filter(owner => owner.state === 'absent')
   if (solid.length > 0) {
