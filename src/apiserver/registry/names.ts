@@ -38,9 +38,6 @@ export const configMapKey: Check = value => [
 /** RelaxedEnvironmentVariableValidation (KEP-4369): anything printable but `=`. */
 export const envVarName: Check = value =>
   value !== '' && /^[ -<>-~]+$/.test(value) ? [] : ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
-export const cIdentifier = format('[A-Za-z_][A-Za-z0-9_]*', Infinity, regexError(
-  "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'", '[A-Za-z_][A-Za-z0-9_]*', 'my_name', 'MY_NAME', 'MyName'))
-
 const qualifiedName = regexError("must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character", qualified, 'MyName', 'my.name', '123-abc')
 const namePart = format(qualified, 63, `name part ${qualifiedName}`)
 

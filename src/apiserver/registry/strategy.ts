@@ -89,7 +89,10 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   reserve?(draft: T, old: T | undefined, context: StrategyContext, taken: Reservations): { held: Reservation[]; errors: FieldError[] }
   /** Fields besides metadata.name and metadata.namespace that field selectors may name. */
   selectableFields?(object: T): Record<string, string>
-  /** Without Name first and Age last, which the machinery adds unless `columns` gives its own. */
+  /**
+   * Without Name first and Age before the wide ones, which table.ts adds; columns that include an age of
+   * their own (Age, Last Seen, Created At) are taken in the order given.
+   */
   readonly columns?: readonly Column<T>[]
   /** Seconds of grace that a delete of this object gets when the client names none (pods); undefined deletes at once. */
   gracePeriodSeconds?(object: T): number | undefined

@@ -21,16 +21,14 @@ const nameColumn: Column<KubeObject> = { name: 'Name', format: 'name', descripti
 const ageColumn: Column<KubeObject> = { name: 'Age', description: 'Time since the server accepted the object.',
   value: (object, now) => since(object.metadata.creationTimestamp, now) }
 
-/** Name, the kind's columns, Age, the kind's wide columns: upstream's order for every kind. */
+const ages = ['Age', 'Last Seen', 'Created At']
+
+/** Name, the kind's columns, Age, its wide columns; a kind that brings an age of its own has its own order. */
 export function columnsOf(strategy: Strategy): readonly Column<KubeObject>[] {
   const columns = strategy.columns ?? []
-  const has = (name: string) => columns.some(column => column.name === name)
-  return [
-    ...(has('Name') ? [] : [nameColumn]),
-    ...columns.filter(column => !column.wide),
-    ...(['Age', 'Last Seen', 'Created At'].some(has) ? [] : [ageColumn]),
-    ...columns.filter(column => column.wide),
-  ]
+  const name = columns.some(column => column.name === 'Name') ? [] : [nameColumn]
+  if (columns.some(column => ages.includes(column.name))) return [...name, ...columns]
+  return [...name, ...columns.filter(column => !column.wide), ageColumn, ...columns.filter(column => column.wide)]
 }
 
 const definition = (column: Column<KubeObject>): TableColumnDefinition => ({

@@ -30,8 +30,11 @@ export function reserve(draft: Service, old: Service | undefined, { settings }: 
     const errors = step(draft, old, settings, pool)
     if (errors.length > 0) return { held: [], errors }
   }
-  return { held: heldBy(draft), errors: [] }
+  return { held: heldBy(old && needsClusterIP(old) ? { ...draft, spec: { ...draft.spec, ...keptIPs(old) } } : draft), errors: [] }
 }
+
+// A changed cluster IP is not reserved: validateUpdate refuses it with its own words.
+const keptIPs = ({ spec: { clusterIPs } }: Service) => clusterIPs && { clusterIPs }
 
 /** All that a Service holds, each with what to say if another turns out to hold it. */
 function heldBy(service: Service): Reservation[] {
