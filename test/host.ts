@@ -1,23 +1,21 @@
 // What of a cluster could be left on the host: everything in here looks, nothing changes.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 const read = (file: string): string => { try { return readFileSync(file, 'utf8') } catch { return '' } }
 
-/** Processes whose command line or namespaces belong to a data directory: `pid command`. */
+/** Processes whose command line names a data directory: `pid command`. */
 export function processesOf(dataDir: string): string[] {
   return readdirSync('/proc').filter(entry => /^\d+$/.test(entry) && Number(entry) !== process.pid)
     .map(pid => `${pid} ${read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`.trim())
     .filter(line => line.includes(dataDir) && !line.includes('--test'))
 }
 
-/** Everything that lives in the PID namespace of a process of the cluster, by number on the host. */
-export function processesInNamespaceOf(pid: number): number[] {
-  const namespace = link(`/proc/${pid}/ns/pid`)
-  if (!namespace) return []
-  return readdirSync('/proc').filter(entry => /^\d+$/.test(entry)).map(Number).filter(other => link(`/proc/${other}/ns/pid`) === namespace)
+/** A process and all below it, by number on the host. */
+export function processTree(pid: number): number[] {
+  const children = (() => { try { return readdirSync(`/proc/${pid}/task`) } catch { return [] } })()
+    .flatMap(thread => read(`/proc/${pid}/task/${thread}/children`).trim().split(' ')).filter(Boolean).map(Number)
+  return [pid, ...children.flatMap(processTree)]
 }
-
-const link = (file: string): string | undefined => { try { return readlinkSync(file) } catch { return undefined } }
 
 /** What a cluster could change on the host; equal before and after is what "leaves nothing" means. */
 export function hostState(): { links: string[]; mounts: string[]; netns: string[]; cgroups: string[]; sysctls: string[] } {

@@ -25,9 +25,12 @@ const nameOfUser = (): string | undefined => {
 export const limitsOfThisUser = (): string[] => unprivileged() ? ['(as an ordinary user: no cgroup limits, no eBPF' +
   (mayMapUsers() ? ')' : '; images that switch to another user cannot run, as newuidmap or an entry in /etc/subuid is absent)')] : []
 
+/** The flags of unshare(1) for the namespace in which an ordinary user is root. */
+export const userNamespace = (): string[] => ['--user', '--map-root-user', ...(mayMapUsers() ? ['--map-auto'] : [])]
+
 /** The flags of unshare(1) that give a cluster its own world; one code path for root and for an ordinary user. */
 export const unshareArguments = (): string[] => [
-  ...(unprivileged() ? ['--user', '--map-root-user', ...(mayMapUsers() ? ['--map-auto'] : [])] : []),
+  ...(unprivileged() ? userNamespace() : []),
   '--net', '--mount', '--pid', '--ipc', '--uts', '--fork', '--kill-child', '--propagation', 'private']
 
 const sysctl = (name: string): string | undefined => {

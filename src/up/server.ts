@@ -44,6 +44,7 @@ Examples:
 export async function main(argv: string[]): Promise<number> {
   const given = parse(argv)
   if (given.help) { process.stdout.write(helpText); return 0 }
+  process.umask(0o077) // the storage holds secrets
   const log = logger('server')
   const report = (message: Report) => { if (process.connected) process.send!(message) }
   const config = await configOf(given)

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { eventually, manifest, newCluster } from '../cluster.ts'
-import { hostState, processesInNamespaceOf, processesOf } from '../host.ts'
+import { hostState, processTree, processesOf } from '../host.ts'
 
 const cluster = newCluster()
 after(() => cluster.remove())
@@ -36,7 +36,7 @@ test('kill -9 of the whole program, then up', { timeout: 240_000 }, async () => 
   })()
   await eventually(async () => assert.ok(answered.length >= 5))
   const run = JSON.parse(readFileSync(join(cluster.dataDir, 'run.json'), 'utf8')) as { pid: number; innerPid: number }
-  const inside = processesInNamespaceOf(run.innerPid)
+  const inside = processTree(run.innerPid)
   process.kill(run.pid, 'SIGKILL')
   going = false
   await writing

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { background, eventually, execute, fairway, newCluster, startCluster, type TestCluster } from '../cluster.ts'
-import { hostState, processesInNamespaceOf, processesOf } from '../host.ts'
+import { hostState, processTree, processesOf } from '../host.ts'
 
 const made: TestCluster[] = []
 after(async () => { for (const cluster of made) await cluster.remove() })
@@ -25,7 +25,7 @@ test('up --detach, a second up, status, and down that leaves nothing', { timeout
   assert.match(system.stdout, /^(kube-proxy-[a-z0-9]{5} +1\/1 +Running +0 +\d+s\n){2}$/)
 
   const { innerPid } = runFile(one)
-  const inside = processesInNamespaceOf(innerPid)
+  const inside = processTree(innerPid)
   assert.ok(inside.length >= 5, `only ${inside.length} processes inside`)
   const down = await one.down()
   assert.deepEqual([down.code, down.stderr], [0, ''])

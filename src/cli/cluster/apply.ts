@@ -9,7 +9,7 @@ import { UserError } from '#lib/errors.ts'
 import { toYaml } from '#lib/yaml.ts'
 import { clusterFiles } from '#up/paths.ts'
 import { removeRunFile, runningCluster, startTimeOf, type RunFile } from '#up/runfile.ts'
-import { sweep } from '#up/sweep.ts'
+import { removeTree, sweep } from '#up/sweep.ts'
 import { clusterFlags, clusterName, dataDirOf, parseFlags } from '../flags.ts'
 import { statusText, type ClusterStatus } from './status.ts'
 
@@ -23,7 +23,7 @@ export async function down(argv: string[]): Promise<number> {
   if (run) await end(run)
   await sweep(name, dataDir)
   removeRunFile(dataDir)
-  if (values.purge) purge(dataDir)
+  if (values.purge) await purge(dataDir)
   process.stdout.write(run ? `cluster "${name}" is down${values.purge ? ' and its files are removed' : `; its objects stay in ${dataDir}`}\n`
     : `cluster "${name}" does not run${values.purge ? '; its files are removed' : ''}\n`)
   return 0
@@ -38,8 +38,8 @@ async function end(run: RunFile): Promise<void> {
 }
 
 // Only what a cluster makes is removed, so that a mistaken --data-dir costs nothing.
-function purge(dataDir: string): void {
-  for (const path of Object.values(clusterFiles(dataDir))) rmSync(path, { recursive: true, force: true })
+async function purge(dataDir: string): Promise<void> {
+  for (const path of Object.values(clusterFiles(dataDir))) await removeTree(path)
   for (const journal of ['-wal', '-shm']) rmSync(clusterFiles(dataDir).database + journal, { force: true })
   if (existsSync(dataDir) && readdirSync(dataDir).length === 0) rmSync(dataDir, { recursive: true })
 }

@@ -3,6 +3,7 @@
 // the machine's network. Signals go to the command's process group by the terminal; exit status and
 // a signal's 128+n come back.
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname } from 'node:path'
 import { UserError, isNotFound } from '#lib/errors.ts'
@@ -75,7 +76,9 @@ export function passThrough(argv: string[], env: Record<string, string>): Promis
     const child = spawn(argv[0]!, argv.slice(1), { stdio: 'inherit', env: { ...process.env, ...env } })
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGWINCH', 'SIGUSR1', 'SIGUSR2'] as const
     // A terminal signals the child itself; what others send to us is passed on.
-    const pass = (signal: NodeJS.Signals) => { if (!process.stdin.isTTY || !['SIGINT', 'SIGQUIT', 'SIGWINCH'].includes(signal)) child.kill(signal) }
+    const pass = (signal: NodeJS.Signals) => {
+      if (!process.stdin.isTTY || !['SIGINT', 'SIGQUIT', 'SIGWINCH'].includes(signal)) process.kill(commandBelow(child.pid!), signal)
+    }
     for (const signal of signals) process.on(signal, pass)
     child.once('error', error => reject(new UserError(`cannot run ${argv[0]}: ${error.message}`)))
     child.once('exit', (code, signal) => {
@@ -83,4 +86,13 @@ export function passThrough(argv: string[], env: Record<string, string>): Promis
       resolve(code ?? 128 + (constants.signals[signal!] ?? 0))
     })
   })
+}
+
+/** nsenter(1) forks to enter a PID namespace and passes no signal on: its child is the command. */
+function commandBelow(pid: number): number {
+  try {
+    if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('nsenter\0')) return pid
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+    return children ? Number(children.split(' ')[0]) : pid
+  } catch { return pid }
 }
