@@ -6,7 +6,7 @@ import { UserError } from '#lib/errors.ts'
 import { run } from '#host/run.ts'
 import { cacheDir, clusterFiles, programRoot } from '#up/paths.ts'
 import { clusterOf } from '../flags.ts'
-import { passThrough } from '../shell/apply.ts'
+import { passThrough } from '../passthrough/apply.ts'
 import { fileFromZip } from './zip.ts'
 
 export async function kubectl(argv: string[]): Promise<number> {

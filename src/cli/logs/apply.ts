@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { UserError } from '#lib/errors.ts'
 import { clusterFiles } from '#up/paths.ts'
 import { clusterFlags, dataDirOf, parseFlags } from '../flags.ts'
-import { passThrough } from '../shell/apply.ts'
+import { passThrough } from '../passthrough/apply.ts'
 
 const processes = ['server', 'agent', 'cluster', 'outer']
 

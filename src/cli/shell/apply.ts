@@ -2,9 +2,6 @@
 // nsenter: into the cluster's namespaces (as an ordinary user its user namespace first), then into
 // the machine's network. Signals go to the command's process group by the terminal; exit status and
 // a signal's 128+n come back.
-import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { constants } from 'node:os'
 import { dirname } from 'node:path'
 import { UserError, isNotFound } from '#lib/errors.ts'
 import { Client } from '#client/client.ts'
@@ -17,6 +14,7 @@ import { unprivileged } from '#up/preflight.ts'
 import type { RunFile } from '#up/runfile.ts'
 import { run as runCommand } from '#host/run.ts'
 import { fetchedKubectl } from '../kubectl/apply.ts'
+import { passThrough } from '../passthrough/apply.ts'
 import { clusterFlags, clusterOf, parseFlags } from '../flags.ts'
 
 export async function shell(argv: string[]): Promise<number> {
@@ -68,31 +66,4 @@ async function podTarget(word: string, given: { client: Client; run: RunFile; no
   const netns = stdout.trim().split('\n').find(Boolean)
   if (!netns) throw new UserError(`the network of pod ${namespace}/${name} (${ip}) is not on this machine`)
   return { hostname: name, netns }
-}
-
-/** Runs a command on our own terminal; resolves with its exit status, 128 + n when signal n ended it. */
-export function passThrough(argv: string[], env: Record<string, string>): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(argv[0]!, argv.slice(1), { stdio: 'inherit', env: { ...process.env, ...env } })
-    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGWINCH', 'SIGUSR1', 'SIGUSR2'] as const
-    // A terminal signals the child itself; what others send to us is passed on.
-    const pass = (signal: NodeJS.Signals) => {
-      if (!process.stdin.isTTY || !['SIGINT', 'SIGQUIT', 'SIGWINCH'].includes(signal)) process.kill(commandBelow(child.pid!), signal)
-    }
-    for (const signal of signals) process.on(signal, pass)
-    child.once('error', error => reject(new UserError(`cannot run ${argv[0]}: ${error.message}`)))
-    child.once('exit', (code, signal) => {
-      for (const name of signals) process.off(name, pass)
-      resolve(code ?? 128 + (constants.signals[signal!] ?? 0))
-    })
-  })
-}
-
-/** nsenter(1) forks to enter a PID namespace and passes no signal on: its child is the command. */
-function commandBelow(pid: number): number {
-  try {
-    if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('nsenter\0')) return pid
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
-    return children ? Number(children.split(' ')[0]) : pid
-  } catch { return pid }
 }
