@@ -25,7 +25,7 @@ const malformed = (message: string): never => { throw new StatusError(400, 'BadR
 /** Like Go's strconv.Atoi, in its words. */
 function listIndex(key: string): number {
   if (/^[+-]?\d+$/.test(key)) return Number(key)
-  return doesNotApply(`value was not a proper array index: '${key}': strconv.Atoi: parsing ${JSON.stringify(key)}: invalid syntax`)
+  return doesNotApply(`strconv.Atoi: parsing ${JSON.stringify(key)}: invalid syntax`)
 }
 
 const badIndex = (key: string): never => doesNotApply(`Unable to access invalid index: ${key}: invalid index referenced`)
@@ -45,7 +45,7 @@ function get({ container, key }: Place): unknown {
 function add({ container, key }: Place, value: unknown): void {
   if (!Array.isArray(container)) return put(container, key, value)
   if (key === '-') { container.push(value); return }
-  const index = listIndex(key), length = container.length
+  const index = within(`value was not a proper array index: '${key}'`, () => listIndex(key)), length = container.length
   if (index > length || index < -(length + 1)) badIndex(key)
   container.splice(index < 0 ? index + length + 1 : index, 0, value)
 }
@@ -134,7 +134,7 @@ class Patcher {
 
   #move(source: string, pointer: string): void {
     const origin = this.#place(source) ?? doesNotApply(`move operation does not apply: doc is missing from path: ${source}: missing value`)
-    const value = within(`error in move for path: '${source}'`, () => get(origin))
+    const value = within(`error in move for path: '${origin.key}'`, () => get(origin))
     this.#checkDepth(pointer, value)
     within(`error in move for path: '${origin.key}'`, () => remove(origin))
     if (pointer === '') { this.#document = value; return }
@@ -152,12 +152,12 @@ class Patcher {
     const duplicate = copy(value)
     if (pointer === '') { this.#document = duplicate; return }
     const place = this.#place(pointer) ?? doesNotApply(`copy operation does not apply: doc is missing destination path: ${pointer}: missing value`)
-    within(`error in copy for path: '${pointer}'`, () => add(place, duplicate))
+    within('error while adding value during copy', () => add(place, duplicate))
   }
 
   #copySource(source: string): unknown {
     const origin = this.#place(source) ?? doesNotApply(`copy operation does not apply: doc is missing from path: ${source}: missing value`)
-    return within(`error in copy for path: '${source}'`, () => get(origin)) ?? null
+    return within(`error in copy for from: '${source}'`, () => get(origin)) ?? null
   }
 
   #test(pointer: string, value: unknown): void {

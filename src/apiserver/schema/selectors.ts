@@ -225,5 +225,5 @@ const fieldMeets = ({ key, operator, values }: Requirement, fields: Readonly<Rec
 
 /** `metadata.name=a,status.phase!=Running`, with `\,`, `\=` and `\\` in values; throws StatusError 400. */
 export const parseFieldSelector = (text: string): Selector =>
-  selectorOf(terms(text).sort().map(term => fieldTerm(term, text)), fieldMeets,
+  selectorOf(terms(text).sort().map(term => fieldTerm(term, text)).filter(({ key, values }) => key !== '' || values[0] !== ''), fieldMeets,
     ({ key, operator, values }) => `${key}${operator}${values[0]!.replace(/[\\,=]/g, '\\$&')}`)

@@ -64,7 +64,18 @@ function field(rng: Random, schema: FieldSchema, depth: number): unknown {
     if (schema.value.kind === 'string') return ''
     if (schema.value.kind === 'intOrString') return 0
   }
-  return value(rng, schema.value, depth)
+  const made = value(rng, schema.value, depth)
+  return schema.patchMergeKey === undefined ? made : withKeys(rng, made as Record<string, unknown>[], schema)
+}
+
+/** Gives each item its merge key, and drops items whose key is taken. */
+function withKeys(rng: Random, items: Record<string, unknown>[], { value: list, patchMergeKey: key }: FieldSchema): Record<string, unknown>[] {
+  const keySchema = list.item!.struct!.byName.get(key!)!
+  const taken = new Set<unknown>()
+  return items.filter(item => {
+    item[key!] ??= value(rng, keySchema.value, 0)
+    return taken.size < taken.add(item[key!]).size
+  })
 }
 
 export function randomObject(rng: Random, struct: StructSchema, depth = 0): Record<string, unknown> {
