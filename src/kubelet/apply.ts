@@ -1,7 +1,7 @@
 // The kubelet of one node: gives every pod bound to it a worker, tells the workers what changed, and
 // sweeps what earlier pods left. What happens to a pod is decided in pods/.
 import { readdir, rm } from 'node:fs/promises'
-import type { ContainerStatus, Pod, Service } from '#api/core/v1.ts'
+import type { ContainerStatus, Node, Pod, Service } from '#api/core/v1.ts'
 import type { EndpointSlice } from '#api/discovery/v1.ts'
 import { resources } from '#api/resources.ts'
 import type { Client } from '#client/client.ts'
@@ -20,15 +20,15 @@ import type { Runtime } from './runtime/cri.ts'
 import { podRoot } from './containers/apply.ts'
 import { removePodFiles } from './volumes/apply.ts'
 
-/** What the nodes of one agent share: every Service and EndpointSlice once, not once a node. */
-export interface SharedInformers { readonly services: Informer<Service>; readonly slices: Informer<EndpointSlice> }
+/** What the nodes of one agent share: every Service, EndpointSlice and Node once, not once a node. */
+export interface SharedInformers { readonly services: Informer<Service>; readonly slices: Informer<EndpointSlice>; readonly nodes: Informer<Node> }
 
 const byPodUid = 'podUid'
 
 export function sharedInformers(client: Client, options: { log: Log; signal: AbortSignal }): SharedInformers {
   const slices = startInformer<EndpointSlice>(client, resources.endpointslices, options)
   slices.addIndex(byPodUid, slice => (slice.endpoints ?? []).flatMap(({ targetRef }) => targetRef?.uid ?? []))
-  return { services: startInformer<Service>(client, resources.services, options), slices }
+  return { slices, services: startInformer<Service>(client, resources.services, options), nodes: startInformer<Node>(client, resources.nodes, options) }
 }
 
 export interface KubeletOptions {
@@ -68,6 +68,8 @@ export class Kubelet {
     const pods = startInformer<Pod>(client, resources.pods, { fieldSelector: `spec.nodeName=${settings.name}`, log, signal })
     pods.onChange(({ old, now }) => this.#podChanged(old, now))
     await pods.synced
+    // From here on the API tells of the pods as they are now, not as they were before a restart.
+    await Promise.all([...this.#workers.values()].map(worker => worker.reported()))
     await sweep(this.#context.root, new Set(pods.list().map(({ metadata }) => metadata.uid!)), runtime)
     signal.addEventListener('abort', () => { for (const worker of this.#workers.values()) worker.end() }, { once: true })
   }

@@ -3,8 +3,11 @@
 import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Node } from '#api/core/v1.ts'
 import { Client } from '#client/client.ts'
 import { httpsTransport } from '#client/https.ts'
+import type { Informer } from '#client/informer.ts'
+import { equal } from '#lib/equal.ts'
 import { UserError } from '#lib/errors.ts'
 import { logger, type Log } from '#lib/log.ts'
 import { Kubelet, sharedInformers, type SharedInformers } from './apply.ts'
@@ -12,8 +15,9 @@ import { configFile, parseConfig, type AgentConfig, type NodeSettings } from './
 import { openImages } from './images/apply.ts'
 import type { ImageStore } from './images/store.ts'
 import { applyNodeNetwork } from './network/apply.ts'
+import type { Peer } from './network/network.ts'
 import { machineFacts } from './node/apply.ts'
-import { kubeletPort, type MachineFacts } from './node/node.ts'
+import { kubeletPort, peersOf, type MachineFacts } from './node/node.ts'
 import { createRuntime } from './runtime/linux/apply.ts'
 import { startKubeletServer } from './server.ts'
 
@@ -45,6 +49,7 @@ async function startNodes(config: AgentConfig, log: Log, signal: AbortSignal): P
   const images = await openImages({ directory: join(config.dataDir, 'images'), log: log.named('images'), fairwayRoot: programRoot, nodePath: process.execPath })
   const facts = await machineFacts(config.dataDir, version)
   const shared = sharedInformers(clientOf(config, config.nodes[0]!), { log, signal })
+  followPeers(config, shared.nodes, log)
   await Promise.all(config.nodes.map(settings => startNode({ config, settings, facts, images, shared, log, signal })))
 }
 
@@ -53,8 +58,7 @@ interface NodeParts { readonly config: AgentConfig; readonly settings: NodeSetti
 async function startNode({ config, settings, facts, images, shared, log, signal }: NodeParts): Promise<void> {
   const root = join(config.dataDir, 'nodes', settings.name)
   await mkdir(root, { recursive: true, mode: 0o700 })
-  const peers = config.nodes.filter(node => node !== settings).map(({ internalIp, podCidr }) => ({ nodeIp: internalIp, podCidr }))
-  await applyNodeNetwork({ netns: settings.netns, nodeIp: settings.internalIp, podCidr: settings.podCidr, clusterCidr: config.clusterCidr }, peers)
+  await applyNodeNetwork(networkOf(config, settings), peersOf(config.nodes, [], settings.name))
   const runtime = await createRuntime({
     nodeName: settings.name, netns: settings.netns, nodeIp: settings.internalIp, podCidr: settings.podCidr, root,
     sandboxRoot: join(config.dataDir, 'sandboxes', settings.name), images, log: log.named(`runtime/${settings.name}`), unprivileged: config.unprivileged,
@@ -64,6 +68,22 @@ async function startNode({ config, settings, facts, images, shared, log, signal 
   await startKubeletServer({ kubelet, runtime, tls: credentials(config, settings), port: kubeletPort, log, ...(settings.netns && { netns: settings.netns }) })
   await kubelet.start()
   log.info('node ready', { node: settings.name })
+}
+
+const networkOf = (config: AgentConfig, { netns, internalIp, podCidr }: NodeSettings) =>
+  ({ netns, nodeIp: internalIp, podCidr, clusterCidr: config.clusterCidr })
+
+/** Routes to the pods of nodes that other machines run: they come and go with their Node objects. */
+function followPeers(config: AgentConfig, nodes: Informer<Node>, log: Log): void {
+  for (const settings of config.nodes) {
+    let applied: readonly Peer[] = peersOf(config.nodes, [], settings.name), busy = Promise.resolve()
+    nodes.onChange(() => {
+      const peers = peersOf(config.nodes, nodes.list(), settings.name)
+      if (equal(peers, applied)) return
+      applied = peers
+      busy = busy.then(() => applyNodeNetwork(networkOf(config, settings), peers)).catch(error => log.error('routes not set', error, { node: settings.name }))
+    })
+  }
 }
 
 const readOr = (file: string, other: string): string => { try { return readFileSync(file, 'utf8') } catch { return other } }

@@ -14,7 +14,7 @@ import { newNode, nodeLabels, nodeSpec, nodeStatus, type MachineFacts } from './
 
 export interface NodeKeeper { readonly client: Client; readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal; readonly settings: NodeSettings; readonly facts: MachineFacts }
 
-const leaseSeconds = 40, renewMs = 10_000, statusMs = 300_000, retryMs = 200
+const leaseSeconds = 40, renewMs = 10_000, statusMs = 300_000, retryMs = 50
 
 export async function machineFacts(dataDir: string, fairwayVersion: string): Promise<MachineFacts> {
   const text = (file: string) => readFile(file, 'utf8').then(content => content.trim(), () => '')
@@ -39,7 +39,7 @@ export async function registerNode(keeper: NodeKeeper): Promise<void> {
       return
     } catch (error) {
       if (signal.aborted) throw error
-      if (failures % 25 === 0) log.warn('node not registered, will retry', { node: settings.name, err: (error as Error).message })
+      if (failures % 100 === 99) log.warn('node not registered, will retry', { node: settings.name, err: (error as Error).message })
       await clock.sleep(retryMs, signal)
     }
   }

@@ -74,3 +74,14 @@ const systemInfo = (facts: MachineFacts): NodeSystemInfo => ({
   machineID: facts.machineId, systemUUID: facts.machineId, bootID: facts.bootId, kernelVersion: facts.kernelVersion, osImage: facts.osImage,
   containerRuntimeVersion: `fairway://${facts.fairwayVersion}`, kubeletVersion, kubeProxyVersion: '', operatingSystem: 'linux', architecture: facts.architecture,
 })
+
+/** The pod ranges of all other nodes and where they are: those of this machine by configuration, others by their objects. */
+export function peersOf(configured: readonly NodeSettings[], nodes: readonly Node[], own: string): { nodeIp: string; podCidr: string }[] {
+  const peers = new Map(configured.map(({ name, internalIp, podCidr }) => [name, { nodeIp: internalIp, podCidr }]))
+  for (const { metadata, spec, status } of nodes) {
+    const nodeIp = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
+    if (nodeIp && spec.podCIDR) peers.set(metadata.name, { nodeIp, podCidr: spec.podCIDR })
+  }
+  peers.delete(own)
+  return [...peers].toSorted(([a], [b]) => a < b ? -1 : 1).map(([, peer]) => peer)
+}

@@ -71,6 +71,7 @@ export class PodApply implements PodHands {
   get hostIps(): readonly string[] { return this.#node.hostIps }
   reported(): PodStatus | undefined { return this.#reported }
   report(status: PodStatus): void { this.#reported = status; this.#writer.set(status) }
+  flush(): Promise<void> { return this.#writer.flush() }
   offer(pod: Pod): Offer { return this.#node.offer(pod) }
 
   #sandboxes(): PodSandbox[] {

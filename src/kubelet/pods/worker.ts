@@ -32,6 +32,8 @@ export interface PodHands {
   offer(pod: Pod): Offer
   backOff(pod: Pod, spec: ContainerSpec, reason: string): void
   report(status: PodStatus): void
+  /** Resolves when what was reported is in the API. */
+  flush(): Promise<void>
   /** The final status is in the API: deletes the pod object there. */
   finish(pod: Pod): Promise<void>
   /** Forgets all that is left of the pod on this node. */
@@ -85,6 +87,12 @@ export class PodWorker {
   get pod(): Pod { return this.#pod }
   /** As reported last. */
   get status(): PodStatus | undefined { return this.#hands.reported() ?? this.#pod.status }
+
+  /** Resolves when the status as of now is in the API. */
+  async reported(): Promise<void> {
+    await Promise.resolve() // the look that is already scheduled comes first
+    await this.#hands.flush()
+  }
 
   update(pod: Pod): void {
     const before = this.#pod

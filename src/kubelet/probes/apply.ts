@@ -45,7 +45,15 @@ async function tcpProbe({ host, port }: TCPSocketAction, target: Target, timeout
     const socket = await within(timeoutMs, target.runtime.dial(target.sandboxId, address, number), `dial tcp ${address}:${number}: i/o timeout`, late => late.destroy())
     socket.destroy()
     return { success: true, output: '' }
-  } catch (error) { return { success: false, output: (error as Error).message } }
+  } catch (error) { return { success: false, output: goError(error as Error, `${address}:${number}`) } }
+}
+
+/** Connection failures in the words of Go's net package, which people know from upstream's events. */
+function goError(error: NodeJS.ErrnoException, where: string): string {
+  const words: Record<string, string> = { ECONNREFUSED: 'connect: connection refused', ETIMEDOUT: 'connect: connection timed out', EHOSTUNREACH: 'connect: no route to host', ENETUNREACH: 'connect: network is unreachable' }
+  if (error.code === 'ECONNRESET') return `read tcp ${where}: read: connection reset by peer`
+  const known = error.code && words[error.code]
+  return known ? `dial tcp ${where}: ${known}` : error.message
 }
 
 async function httpProbe(action: HTTPGetAction, target: Target, timeoutMs: number): Promise<Outcome> {
@@ -72,7 +80,7 @@ export async function httpGet(action: HTTPGetAction, target: Target, timeoutMs: 
       return await exchange(socket, path, headersOf(action, host, port))
     })(), late)
   } catch (error) {
-    const { message } = error as Error
+    const message = goError(error as Error, `${host}:${port}`)
     throw new Error(message === late ? message : `Get "${url}": ${message}`)
   } finally { plain?.destroy() }
 }

@@ -3,7 +3,7 @@
 import type { Container as ContainerSpec, Probe } from '#api/core/v1.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { ProbeView } from '../pods/snapshot.ts'
-import { afterProbe, initialState, nextAttempt, type ProbeKind, type ProbeState } from './machine.ts'
+import { afterProbe, firstAttempt, initialState, nextAttempt, type ProbeKind, type ProbeState } from './machine.ts'
 
 export interface Outcome { readonly success: boolean; readonly output: string }
 export interface ProberOptions {
@@ -64,12 +64,12 @@ export class Prober {
   /** Probes until `go` says stop or the signal ends it. */
   async #loop(kind: ProbeKind, probe: Probe, go: (state: ProbeState) => boolean): Promise<void> {
     const { clock, signal, startedAt } = this.#options
-    let state = initialState(kind), extra = false, extras = 0
-    const delay = startedAt + (probe.initialDelaySeconds ?? 0) * 1000 - clock.now()
-    if (delay > 0 && !await this.#wait(delay)) return
-    let periodBegan = clock.now()
-    while (!signal.aborted) {
-      if (!extra) { periodBegan = clock.now(); extras = 0 }
+    let state = initialState(kind)
+    let { waitMs, extra } = firstAttempt(kind, probe)
+    const began = kind === 'liveness' && this.#options.spec.startupProbe ? clock.now() : startedAt
+    waitMs = Math.max(0, began + waitMs - clock.now())
+    for (let countedAt = began; await this.#wait(waitMs);) {
+      if (!extra) countedAt = clock.now()
       const outcome = await this.#options.attempt(probe, kind).catch(error => ({ success: false, output: (error as Error).message }))
       if (signal.aborted) return
       if (!extra || outcome.success) {
@@ -77,14 +77,14 @@ export class Prober {
         if (!outcome.success) this.#options.unhealthy(kind, outcome.output)
         if (!go(state)) return
       }
-      const next = nextAttempt(kind, state, probe, clock.now() - periodBegan, extras)
-      if (next.extra) extras++
-      extra = next.extra
-      if (!await this.#wait(next.waitMs)) return
+      const now = clock.now();
+      ({ waitMs, extra } = nextAttempt(kind, state, probe, { ageMs: now - began, sincePeriodMs: now - countedAt }))
     }
   }
 
+  /** False when the container is gone meanwhile. */
   async #wait(ms: number): Promise<boolean> {
+    if (ms <= 0) return !this.#options.signal.aborted
     try { await this.#options.clock.sleep(ms, this.#options.signal); return true } catch { return false }
   }
 }

@@ -44,9 +44,10 @@ function receive(socket: WebSocket, session: ExecSession, protocol: Protocol, da
   if (message.kind === 'resize') session.resize(message.columns, message.rows)
   else if (message.kind === 'endOfStdin') session.stdin?.end()
   else if (message.kind === 'stdin' && session.stdin?.writable && !session.stdin.write(message.data)) {
+    const { stdin } = session
+    const resume = () => { stdin.off('drain', resume).off('close', resume); socket.resume() }
     socket.pause()
-    session.stdin.once('drain', () => socket.resume())
-    session.stdin.once('close', () => socket.resume())
+    stdin.on('drain', resume).on('close', resume)
   }
 }
 
@@ -55,7 +56,10 @@ async function pump(stream: Readable | undefined, to: number, socket: WebSocket,
   if (!stream) return
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) if (wanted && socket.readyState === socket.OPEN) await send(socket, frame(to, chunk))
-  } catch (error) { if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error }
+  } catch (error) {
+    // A terminal whose last process has ended reads as EIO: that is its end of file.
+    if (!['ERR_STREAM_PREMATURE_CLOSE', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
 }
 
 /** Resolves when the bytes have left for the socket; a client that is gone is no error here. */
