@@ -1,12 +1,12 @@
 // Nodes.
 import type { Node, Taint } from '#api/core/v1.ts'
+import { canonicalQuantity } from '#api/quantity.ts'
 import { resources } from '#api/resources.ts'
 import { equal } from '#lib/equal.ts'
 import { define } from './define.ts'
 import { since } from './duration.ts'
 import { duplicate, each, forbidden, invalids, oneOf, required } from './fields.ts'
 import { cidrBlock, dns1123Subdomain, labelValue, qualifiedNameErrors } from './names.ts'
-import { canonicalQuantity } from './quantity.ts'
 import type { Column, FieldError } from './strategy.ts'
 
 const effects = ['NoExecute', 'NoSchedule', 'PreferNoSchedule']

@@ -1,8 +1,8 @@
 // Whether a pod's containers are valid (validateContainers, validateInitContainers).
 import type { Container, ContainerPort, EnvVar, LifecycleHandler, PodSpec, Probe, ResourceRequirements, SecurityContext, VolumeMount } from '#api/core/v1.ts'
+import { compareQuantities, parseQuantity, quantityProblem } from '#api/quantity.ts'
 import { at, duplicate, duplicates, each, forbidden, invalid, invalids, nonNegative, notFound, notSupported, oneOf, required } from '../fields.ts'
 import { dns1123Label, dns1123Subdomain, envVarName, portName, portNumber, portNumberOrName, qualifiedNameErrors } from '../names.ts'
-import { parseQuantity, quantityError } from '../quantity.ts'
 import type { FieldError } from '../strategy.ts'
 import { validateId } from './ids.ts'
 import { validateRelativePath } from './volumes.ts'
@@ -187,11 +187,13 @@ export function validateResources(resources: ResourceRequirements, path: string)
     const itemPath = at(`${path}.${kind}`, name)
     const amount = parseQuantity(value)
     if (!containerResource(name)) return [invalid(itemPath, name, 'must be a standard resource type or fully qualified')]
-    if (amount === undefined) return [invalid(itemPath, value, quantityError)]
-    return amount < 0n ? [invalid(itemPath, value, 'must be greater than or equal to 0')] : []
+    if (!amount) return [invalid(itemPath, value, quantityProblem(value)!)]
+    return amount.nanos < 0n ? [invalid(itemPath, value, 'must be greater than or equal to 0')] : []
   })
-  const above = Object.entries(resources.requests ?? {}).filter(([name, value]) =>
-    (parseQuantity(resources.limits?.[name] ?? '') ?? undefined) !== undefined && (parseQuantity(value) ?? 0n) > parseQuantity(resources.limits![name]!)!)
+  const above = Object.entries(resources.requests ?? {}).filter(([name, value]) => {
+    const limit = parseQuantity(resources.limits?.[name] ?? ''), request = parseQuantity(value)
+    return limit && request && compareQuantities(request, limit) > 0
+  })
   return [
     ...list('limits'), ...list('requests'),
     ...above.map(([name, value]) => invalid(`${path}.requests`, value, `must be less than or equal to ${name} limit of ${resources.limits![name]}`)),

@@ -1,7 +1,7 @@
 // What Kubernetes fills into a pod that its manifest leaves out (pkg/apis/core/v1/defaults.go). A
 // workload's template gets the spec's defaults; a pod gets some more when it is made.
 import type { Container, Pod, PodSpec, Probe, ResourceRequirements, Volume } from '#api/core/v1.ts'
-import { canonicalQuantity } from '../quantity.ts'
+import { canonicalQuantity } from '#api/quantity.ts'
 import { qosClass } from './qos.ts'
 
 const fileMode = 0o644

@@ -1,9 +1,9 @@
 // Whether a pod's volumes are valid (ValidateVolumes), for the sources that Fairway mounts; of the others
 // only that there is exactly one.
 import type { DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection } from '#api/core/v1.ts'
+import { parseQuantity } from '#api/quantity.ts'
 import { duplicate, each, forbidden, invalid, invalids, oneOf, required } from '../fields.ts'
 import { dns1123Label } from '../names.ts'
-import { parseQuantity } from '../quantity.ts'
 import type { FieldError } from '../strategy.ts'
 
 export function validateVolumes(volumes: readonly Volume[] | undefined, path: string): FieldError[] {
@@ -23,7 +23,7 @@ function validateSource(volume: Volume, path: string): FieldError[] {
   if (sources.length === 0) return [required(path, 'must specify a volume type')]
   const errors = sources.slice(1).map(key => forbidden(`${path}.${key}`, 'may not specify more than 1 volume type'))
   const { emptyDir, hostPath, secret, configMap, downwardAPI, projected } = volume
-  if (emptyDir?.sizeLimit && (parseQuantity(emptyDir.sizeLimit) ?? -1n) < 0n)
+  if (emptyDir?.sizeLimit && (parseQuantity(emptyDir.sizeLimit)?.nanos ?? -1n) < 0n)
     errors.push(forbidden(`${path}.emptyDir.sizeLimit`, 'SizeLimit field must be a valid resource quantity'))
   if (hostPath) errors.push(...validateHostPath(hostPath, `${path}.hostPath`))
   if (secret) errors.push(...(secret.secretName ? [] : [required(`${path}.secret.secretName`)]), ...validateItems(secret, `${path}.secret`))

@@ -112,6 +112,10 @@ describe('random writes', () => {
       }
       for (const port of spec.ports ?? []) if (port.nodePort) hold(`nodeports/${port.nodePort}`, owner)
       if (spec.healthCheckNodePort) hold(`nodeports/${spec.healthCheckNodePort}`, owner)
+      // Only one port number of two protocols may share a node port.
+      const [a, b] = spec.ports ?? []
+      if (a?.nodePort && b && a.port !== b.port) assert.notEqual(a.nodePort, b.nodePort, `${name} at ${when}`)
+      for (const { nodePort } of spec.ports ?? []) assert.ok(!nodePort || nodePort !== spec.healthCheckNodePort, `${name} at ${when}`)
     }
     assert.deepEqual([...machinery.reservations].sort(), [...held].sort(), when)
   }

@@ -13,7 +13,7 @@ import { initFamilies } from './families.ts'
 import { mayHoldNodePorts, needsClusterIP, needsHealthCheck, needsNodePort, none } from './needs.ts'
 
 interface Allocation { held: Reservation[]; errors: FieldError[] }
-/** `free`: not held by another object, nor by this one already. */
+/** `free`: held by no object, this one's old version included: its values are released only when all is written. */
 interface Pool { free(key: string): boolean }
 
 const ipKey = (ip: string) => `clusterips/${ip}`
@@ -24,7 +24,7 @@ const rangeFull = 'range is full'
 
 export function reserve(draft: Service, old: Service | undefined, { settings }: StrategyContext, taken: Reservations): Allocation {
   const own = new Set(old ? heldBy(old).map(({ key }) => key) : [])
-  const pool: Pool = { free: key => own.has(key) || !taken.has(key) }
+  const pool: Pool = { free: key => !own.has(key) && !taken.has(key) }
   // In upstream's order; the first that fails is reported alone.
   for (const step of [initFamilies, allocateClusterIPs, allocateNodePorts, allocateHealthCheckPort]) {
     const errors = step(draft, old, settings, pool)
@@ -146,17 +146,13 @@ function allocateNodePorts(draft: Service, old: Service | undefined, { serviceNo
       const why = portError(wanted, range, pool.free(portKey(wanted)))
       if (why) return [invalid(nodePortField(index), wanted, why)]
     }
-    const chosen = wanted || choosePort(draft, range, candidate => isFree(candidate, pool, mine, before), `nodeport/${index}`)
+    const chosen = wanted || choosePort(draft, range, candidate => !mine.has(candidate) && pool.free(portKey(candidate)), `nodeport/${index}`)
     if (!chosen) return [internal(nodePortField(index), `failed to allocate a nodePort: ${rangeFull}`)]
     port.nodePort = chosen
     mine.add(chosen)
   }
   return []
 }
-
-// What the old version holds is this Service's own, but another of its ports may be keeping it.
-const isFree = (port: number, pool: Pool, mine: ReadonlySet<number>, before: ReadonlySet<number | undefined>) =>
-  !mine.has(port) && !before.has(port) && pool.free(portKey(port))
 
 const sharedPort = (port: ServicePort, ports: readonly ServicePort[]): number =>
   ports.find(other => other !== port && other.port === port.port && other.nodePort)?.nodePort ?? 0
