@@ -1,9 +1,9 @@
 // Which packets a Service port captures: its rules in the shared chains of nat (where to go) and of
 // filter (what to refuse when there is nowhere to go). What happens then is port-chains.ts.
+import { externallyAccessible } from '../services.ts'
 import type { ProxiedPort } from '../state.ts'
 import { chainName, chains } from './names.ts'
 import type { Chains } from './ruleset.ts'
-import { externallyAccessible } from '../services.ts'
 
 /** Where traffic of one kind goes: into a chain, or to a refusal (KUBE-SERVICES of the filter table), or both. */
 export interface Target { readonly chain: string | undefined; readonly refusal: string | undefined; readonly reason: string }
@@ -55,7 +55,7 @@ export function natRules(port: ProxiedPort, { internal, external }: Targets): Ch
     // NodePorts are not subject to loadBalancerSourceRanges.
     if (port.nodePort) nodePorts.push(`-m comment --comment "${port.id}" ${matchProtocol(port)} --dport ${port.nodePort} -j ${external.chain}`)
   }
-  return new Map([[chains.services, services], [chains.nodePorts, nodePorts]])
+  return notEmpty([[chains.services, services], [chains.nodePorts, nodePorts]])
 }
 
 export function filterRules(port: ProxiedPort, { internal, external }: Targets): Chains {
@@ -70,5 +70,7 @@ export function filterRules(port: ProxiedPort, { internal, external }: Targets):
     for (const ip of port.loadBalancerIPs) firewall.push(`${matchAddress(port, `${port.id} traffic not accepted by ${external.firewallChain}`, ip)} -j DROP`)
   }
   if (port.healthCheckNodePort) nodePorts.push(`-m comment --comment "${port.id} health check node port" -m tcp -p tcp --dport ${port.healthCheckNodePort} -j ACCEPT`)
-  return new Map([[chains.services, services], [chains.externalServices, externalServices], [chains.nodePorts, nodePorts], [chains.proxyFirewall, firewall]])
+  return notEmpty([[chains.services, services], [chains.externalServices, externalServices], [chains.nodePorts, nodePorts], [chains.proxyFirewall, firewall]])
 }
+
+const notEmpty = (all: [string, string[]][]): Chains => new Map(all.filter(([, rules]) => rules.length > 0))

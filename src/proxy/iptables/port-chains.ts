@@ -14,6 +14,8 @@ interface Options extends RuleOptions { readonly comments: boolean }
 /** In the order in which a packet meets them. */
 export function portChains(port: ProxiedPort, { internal, external }: Targets, options: Options): Chains {
   const made = new Map<string, readonly string[]>()
+  const endpointChains = new Map(port.reachable.map(({ address }) => [address, chainName('KUBE-SEP-', port.id, port.protocol, address)]))
+  const all = { ...options, chainOf: ({ address }: Endpoint) => endpointChains.get(address)! }
   if (external.chain) made.set(external.chain, externalRules(port, external.refusal !== undefined, options))
   if (external.firewallChain) made.set(external.firewallChain, firewallRules(port, external.chain!, options))
   const policies = [
@@ -23,13 +25,13 @@ export function portChains(port: ProxiedPort, { internal, external }: Targets, o
     if (endpoints.length === 0) continue
     const chain = policyChain(port, local)
     const masquerade = internal.chain === chain ? internalMasquerade(port, options) : []
-    made.set(chain, [...masquerade, ...balancingRules(port, endpoints, options)])
+    made.set(chain, [...masquerade, ...balancingRules(port, endpoints, all)])
   }
-  for (const endpoint of port.reachable) made.set(endpointChain(port, endpoint), endpointRules(port, endpoint, options))
+  for (const endpoint of port.reachable) made.set(all.chainOf(endpoint), endpointRules(port, endpoint, all))
   return made
 }
 
-const endpointChain = (port: ProxiedPort, endpoint: Endpoint) => chainName('KUBE-SEP-', port.id, port.protocol, endpoint.address)
+interface EndpointOptions { readonly comments: boolean; readonly chainOf: (endpoint: Endpoint) => string }
 
 const jumpIf = (...parts: (string | undefined)[]) => parts.filter(part => part).join(' ')
 
@@ -66,21 +68,21 @@ function firewallRules(port: ProxiedPort, target: string, { nodeIP }: Options): 
   ]
 }
 
-function balancingRules(port: ProxiedPort, endpoints: readonly Endpoint[], { comments }: Options): string[] {
+function balancingRules(port: ProxiedPort, endpoints: readonly Endpoint[], { comments, chainOf }: EndpointOptions): string[] {
   const comment = (endpoint: Endpoint) => comments ? `-m comment --comment "${port.id} -> ${endpoint.address}"` : ''
   const affinity = port.affinitySeconds === 0 ? [] : endpoints.map(endpoint => jumpIf(comment(endpoint),
-    `-m recent --name ${endpointChain(port, endpoint)} --rcheck --seconds ${port.affinitySeconds} --reap -j ${endpointChain(port, endpoint)}`))
+    `-m recent --name ${chainOf(endpoint)} --rcheck --seconds ${port.affinitySeconds} --reap -j ${chainOf(endpoint)}`))
   return [...affinity, ...endpoints.map((endpoint, i) => {
     // Of the n - i that are left each is as likely as any other; ten decimals since kubernetes#83599.
     const last = i === endpoints.length - 1
     const chance = last ? '' : `-m statistic --mode random --probability ${(1 / (endpoints.length - i)).toFixed(10)}`
-    return jumpIf(comment(endpoint), chance, `-j ${endpointChain(port, endpoint)}`)
+    return jumpIf(comment(endpoint), chance, `-j ${chainOf(endpoint)}`)
   })]
 }
 
-function endpointRules(port: ProxiedPort, endpoint: Endpoint, { comments }: Options): string[] {
+function endpointRules(port: ProxiedPort, endpoint: Endpoint, { comments, chainOf }: EndpointOptions): string[] {
   const comment = comments ? `-m comment --comment "${port.id}"` : ''
-  const remember = port.affinitySeconds === 0 ? '' : `-m recent --name ${endpointChain(port, endpoint)} --set`
+  const remember = port.affinitySeconds === 0 ? '' : `-m recent --name ${chainOf(endpoint)} --set`
   return [
     // Hairpin: a pod that reaches itself through the Service must see another source than itself.
     jumpIf(comment, `-s ${endpoint.ip} -j ${chains.markMasq}`),

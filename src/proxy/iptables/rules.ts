@@ -26,21 +26,25 @@ export function ruleGenerator(options: RuleOptions): (ports: readonly ProxiedPor
       if (!rules) made.set(port, rules = portRules(port, options, large))
       return rules
     }
-    return ruleset(ports.map(port => [`${port.id}/${port.protocol}`, rulesOf(port)]), options)
+    return ruleset(ports.map(rulesOf), options)
   }
 }
 
 export const rules = (ports: readonly ProxiedPort[], options: RuleOptions): Ruleset => ruleGenerator(options)(ports)
 
-interface PortRules { readonly filter: Chains; readonly nat: Chains; readonly owned: Chains }
+interface PortRules { readonly key: string; readonly filter: Chains; readonly nat: Chains; readonly owned: Chains }
 
 const portRules = (port: ProxiedPort, options: RuleOptions, large: boolean): PortRules => {
   const targets = { internal: internalTarget(port), external: externalTargets(port) }
-  return { filter: filterRules(port, targets), nat: natRules(port, targets), owned: portChains(port, targets, { ...options, comments: !large }) }
+  return { key: `${port.id}/${port.protocol}`, filter: filterRules(port, targets), nat: natRules(port, targets), owned: portChains(port, targets, { ...options, comments: !large }) }
 }
 
-function ruleset(ports: readonly (readonly [string, PortRules])[], options: RuleOptions): Ruleset {
-  const gather = (table: 'filter' | 'nat', chain: string) => ports.flatMap(([, rules]) => rules[table].get(chain) ?? [])
+function ruleset(ports: readonly PortRules[], options: RuleOptions): Ruleset {
+  const gather = (table: 'filter' | 'nat', chain: string) => {
+    const gathered: string[] = [] // a plain loop: with 10,000 Services this is most of what a change costs here
+    for (const rules of ports) for (const rule of rules[table].get(chain) ?? noRules) gathered.push(rule)
+    return gathered
+  }
   const guard: [string, string[]][] = options.family === 4 && options.localhostNodePorts ? [[chains.kubeletFirewall, [localnetGuard]]] : []
   return {
     shared: {
@@ -61,9 +65,10 @@ function ruleset(ports: readonly (readonly [string, PortRules])[], options: Rule
       ]),
       mangle: new Map([canary]),
     },
-    owned: new Map(ports.map(([id, rules]) => [id, rules.owned])),
+    owned: new Map(ports.map(rules => [rules.key, rules.owned])),
   }
 }
+const noRules: readonly string[] = []
 
 // An empty chain in each table: where it is gone, something flushed the tables.
 const canary: [string, string[]] = [chains.canary, []]

@@ -88,15 +88,25 @@ const maxEdits = 64
 
 /** Edits a shared chain in place, so that one change among 10,000 rules costs one rule. */
 function edit(into: Section, chain: string, { before, rules }: { before: readonly string[] | undefined; rules: readonly string[] }): void {
-  if (sameRules(before, rules)) return
-  const gone = before && new Set(before).difference(new Set(rules))
-  // Rules that only changed places, or that stand twice, cannot be told apart by their text.
-  const editable = before && gone!.size <= maxEdits && rules.length - before.length + gone!.size <= maxEdits && isUnique(before) && isUnique(rules)
-  const kept = editable ? before.filter(rule => !gone!.has(rule)) : []
-  const keptSet = new Set(kept)
-  if (!editable || !sameRules(kept, rules.filter(rule => keptSet.has(rule)))) return fill(into, chain, rules)
-  for (const rule of gone!) into.remove.push(`-D ${chain} ${rule}`)
-  rules.forEach((rule, i) => { if (!keptSet.has(rule)) into.add.push(`-I ${chain} ${i + 1} ${rule}`) })
+  if (!before) return fill(into, chain, rules)
+  if (before === rules) return
+  const { start, oldEnd, newEnd } = changedPart(before, rules)
+  const gone = before.slice(start, oldEnd), come = rules.slice(start, newEnd)
+  if (gone.length + come.length === 0) return
+  const kept = new Set(gone).intersection(new Set(come))
+  const removed = gone.filter(rule => !kept.has(rule)), added = come.filter(rule => !kept.has(rule))
+  // A rule is removed by its text: it must stand once, and what stays must not change places.
+  const isEditable = removed.length + added.length <= maxEdits && sameRules(gone.filter(rule => kept.has(rule)), come.filter(rule => kept.has(rule)))
+    && removed.every(rule => before.indexOf(rule) === before.lastIndexOf(rule))
+  if (!isEditable) return fill(into, chain, rules)
+  for (const rule of removed) into.remove.push(`-D ${chain} ${rule}`)
+  come.forEach((rule, i) => { if (!kept.has(rule)) into.add.push(`-I ${chain} ${start + i + 1} ${rule}`) })
 }
 
-const isUnique = (rules: readonly string[]) => new Set(rules).size === rules.length
+/** The part in which two lists differ, between what they have in common at either end. */
+function changedPart(before: readonly string[], after: readonly string[]): { start: number; oldEnd: number; newEnd: number } {
+  let start = 0, oldEnd = before.length, newEnd = after.length
+  while (start < oldEnd && start < newEnd && before[start] === after[start]) start++
+  while (oldEnd > start && newEnd > start && before[oldEnd - 1] === after[newEnd - 1]) { oldEnd--; newEnd-- }
+  return { start, oldEnd, newEnd }
+}
