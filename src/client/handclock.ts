@@ -9,9 +9,10 @@ export function handClock(start = 0): Clock & { advance(ms: number): Promise<voi
     now: () => now,
     sleep: (ms, signal) => new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
-      const sleeper = { at: now + ms, wake: resolve }
+      const sleeper = { at: now + ms, wake: () => { signal?.removeEventListener('abort', stop); resolve() } }
+      const stop = () => { sleepers.splice(sleepers.indexOf(sleeper), 1); reject(signal!.reason) }
       sleepers.push(sleeper)
-      signal?.addEventListener('abort', () => { sleepers.splice(sleepers.indexOf(sleeper), 1); reject(signal.reason) }, { once: true })
+      signal?.addEventListener('abort', stop, { once: true })
     }),
     async advance(ms) {
       now += ms

@@ -84,7 +84,8 @@ class Elector {
     if (held?.spec.holderIdentity !== this.#options.identity) return
     const now = microTime(this.#clock.now())
     await this.#client.update<Lease>(resources.leases, { ...held,
-      spec: { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now } }).catch(() => {})
+      spec: { ...held.spec, holderIdentity: undefined, leaseDurationSeconds: 1, renewTime: now, acquireTime: now } })
+      .catch(error => this.#options.log.warn('lease not released', { lease: this.#options.name, err: (error as Error).message }))
     this.#observed = undefined
   }
 
