@@ -43,8 +43,13 @@ export async function httpsListener(edge: Edge, options: ListenOptions): Promise
   const server = createHttpsServer({ key: pki.apiserver.key, cert: pki.apiserver.cert, ca: pki.ca, requestCert: true, rejectUnauthorized: false,
     keepAliveTimeout: 90_000, requestTimeout: 60_000 })
   const sockets = new Set<Socket>()
-  const track = (socket: Socket) => { sockets.add(socket); socket.setNoDelay(true); socket.once('close', () => sockets.delete(socket)) }
-  server.on('connection', track)
+  const track = (socket: Socket) => {
+    sockets.add(socket)
+    socket.setNoDelay(true)
+    socket.allowHalfOpen = true // `kubectl exec -i` ends its input and still wants the output
+    socket.once('close', () => sockets.delete(socket))
+  }
+  server.prependListener('connection', track) // before TLS wraps the socket
   server.on('request', (incoming: IncomingMessage, outgoing: ServerResponse) => {
     answer(edge, incoming, outgoing).catch((error: unknown) => { edge.log.error('an answer failed', error, { path: incoming.url }); incoming.socket.destroy() })
   })

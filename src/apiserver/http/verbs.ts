@@ -53,7 +53,8 @@ export async function serveVerb(call: Call): Promise<Response> {
     case 'update': return update(call, view)
     case 'patch': return patch(call, view)
   }
-  if (info.subresource) throw methodNotSupported(store.resource, info.verb)
+  const noPlace = info.verb === 'create' && (info.name !== '' || (store.resource.namespaced && info.namespace === ''))
+  if (info.subresource || noPlace) throw methodNotSupported(store.resource, info.verb)
   switch (info.verb) {
     case 'list': return listAnswer(request, store, list(store, listRequest(store, info, request.query)))
     case 'watch': return watch(call)

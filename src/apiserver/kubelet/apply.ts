@@ -65,7 +65,8 @@ async function refusal(response: IncomingMessage): Promise<StatusError> {
 
 function dial({ host, port, path }: KubeletTarget, tls: { ca: string; cert: string; key: string; servername: string }): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, ...tls, ALPNProtocols: ['http/1.1'] })
+    const options = { host, port, ...tls, allowHalfOpen: true, ALPNProtocols: ['http/1.1'] }
+    const socket = connect(options)
     const fail = (error: Error) => { clearTimeout(late); socket.destroy(); reject(unreachable(host, port, path, error)) }
     const late = setTimeout(() => fail(new Error('timed out')), dialTimeout)
     socket.once('error', fail)

@@ -1,6 +1,6 @@
 // The certificates and keys of a cluster: made once into a directory, read again later. EC P-256 keys
 // (three in half a millisecond). The library that signs is loaded only when something must be made.
-import { generateKeyPairSync, randomBytes, webcrypto, type KeyObject } from 'node:crypto'
+import { X509Certificate, generateKeyPairSync, randomBytes, webcrypto, type KeyObject } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { KeyPair, Pki } from '../config.ts'
@@ -93,15 +93,14 @@ async function ensureCa(dir: string): Promise<KeyPair> {
 
 async function ensurePair(dir: string, name: string, { ca, request }: { ca: KeyPair; request: Request }): Promise<KeyPair> {
   const known = await readPair(dir, name)
-  if (known && await serves(known.cert, request)) return known
+  if (known && serves(known.cert, ca.cert, request)) return known
   return writePair(dir, name, await makeCertificate(ca, request))
 }
 
-/** Whether a certificate has all the names that are wanted now and some time left to live. */
-async function serves(cert: string, { dns = [], ips = [] }: Request): Promise<boolean> {
-  const { X509Certificate } = await import('node:crypto')
+/** Whether a certificate is of this CA, has all the names that are wanted now and some time left to live. */
+function serves(cert: string, ca: string, { dns = [], ips = [] }: Request): boolean {
   const certificate = new X509Certificate(cert)
-  return Date.parse(certificate.validTo) > Date.now() + 30 * days
+  return Date.parse(certificate.validTo) > Date.now() + 30 * days && certificate.verify(new X509Certificate(ca).publicKey)
     && dns.every(name => certificate.checkHost(name) !== undefined) && ips.every(ip => certificate.checkIP(ip) !== undefined)
 }
 
