@@ -18,7 +18,7 @@ function validateSubset(subset: EndpointSubset, path: string): FieldError[] {
 }
 
 function validateAddress(address: EndpointAddress, path: string): FieldError[] {
-  const errors = invalids(`${path}.ip`, address.ip, ipAddress(address.ip ?? ''))
+  const errors = invalids(`${path}.ip`, address.ip, ipAddress(address.ip))
   if (address.hostname) errors.push(...invalids(`${path}.hostname`, address.hostname, dns1123Label(address.hostname)))
   if (address.nodeName) errors.push(...invalids(`${path}.nodeName`, address.nodeName, dns1123Subdomain(address.nodeName)))
   return errors.length > 0 ? errors : invalids(`${path}.ip`, address.ip, specialIp(address.ip))
@@ -27,7 +27,7 @@ function validateAddress(address: EndpointAddress, path: string): FieldError[] {
 function validatePort(port: EndpointPort, path: string, needsName: boolean): FieldError[] {
   return [
     ...(port.name ? invalids(`${path}.name`, port.name, dns1123Label(port.name)) : needsName ? [required(`${path}.name`)] : []),
-    ...invalids(`${path}.port`, port.port ?? 0, portNumber(port.port ?? 0)),
+    ...invalids(`${path}.port`, port.port ?? 0, portNumber(port.port)),
     ...(port.protocol ? oneOf(`${path}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']) : [required(`${path}.protocol`)]),
     ...(port.appProtocol ? invalids(`${path}.appProtocol`, port.appProtocol, qualifiedNameErrors(port.appProtocol)) : []),
   ]

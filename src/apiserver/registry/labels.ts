@@ -26,7 +26,7 @@ export const validateLabelSelector = (selector: LabelSelector | undefined, path:
 ]
 
 function validateRequirement(requirement: LabelSelectorRequirement, path: string): FieldError[] {
-  const errors = invalids(`${path}.key`, requirement.key, qualifiedNameErrors(requirement.key ?? ''))
+  const errors = invalids(`${path}.key`, requirement.key, qualifiedNameErrors(requirement.key))
   const values = requirement.values ?? []
   if (['In', 'NotIn'].includes(requirement.operator)) {
     if (values.length === 0) errors.push(required(`${path}.values`, "must be specified when `operator` is 'In' or 'NotIn'"))

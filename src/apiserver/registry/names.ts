@@ -2,7 +2,8 @@
 // Each check returns what is wrong, nothing when all is well.
 import { parseCidr, parseIp } from '#net/ip.ts'
 
-type Check = (value: string) => string[]
+// A field that the client left out is checked as the empty text that Go has in its place.
+type Check = (value?: string) => string[]
 
 const regexError = (message: string, format: string, ...examples: string[]) =>
   // Upstream's RegexError ends each example with a comma and a space: the two spaces before "or" are its.
@@ -16,7 +17,7 @@ const qualified = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]'
 
 const format = (pattern: string, maximum: number, error: string): Check => {
   const regex = new RegExp(`^(?:${pattern})$`)
-  return value => [
+  return (value = '') => [
     ...(value.length > maximum ? [tooLongText(maximum)] : []),
     ...(regex.test(value) ? [] : [error]),
   ]
@@ -30,19 +31,19 @@ export const dns1035Label = format(dns1035, 63, regexError(
   "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character", dns1035, 'my-name', 'abc-123'))
 export const labelValue = format(`(${qualified})?`, 63, regexError(
   "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character", `(${qualified})?`, 'MyValue', 'my_value', '12345'))
-export const configMapKey: Check = value => [
+export const configMapKey: Check = (value = '') => [
   ...format('[-._a-zA-Z0-9]+', 253, regexError(
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.'", '[-._a-zA-Z0-9]+', 'key.name', 'KEY_NAME', 'key-name'))(value),
   ...(value === '.' ? ["must not be '.'"] : value === '..' ? ["must not be '..'"] : value.startsWith('..') ? ["must not start with '..'"] : []),
 ]
 /** RelaxedEnvironmentVariableValidation (KEP-4369): anything printable but `=`. */
-export const envVarName: Check = value =>
+export const envVarName: Check = (value = '') =>
   value !== '' && /^[ -<>-~]+$/.test(value) ? [] : ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
 const qualifiedName = regexError("must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character", qualified, 'MyName', 'my.name', '123-abc')
 const namePart = format(qualified, 63, `name part ${qualifiedName}`)
 
 /** A label key, a finalizer, a topology key: `example.com/name` or `name`. */
-export function qualifiedNameErrors(value: string): string[] {
+export function qualifiedNameErrors(value = ''): string[] {
   const parts = value.split('/')
   if (parts.length > 2) return [`a qualified name ${qualifiedName} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`]
   const [prefix, name] = parts.length === 2 ? parts as [string, string] : [undefined, parts[0]!]
@@ -54,13 +55,13 @@ export function qualifiedNameErrors(value: string): string[] {
 }
 
 /** A name that can be one segment of a URL path: RBAC's kinds. */
-export const pathSegment: Check = value => [
+export const pathSegment: Check = (value = '') => [
   ...(value === '.' || value === '..' ? [`may not be '${value}'`] : []),
   ...['/', '%'].filter(character => value.includes(character)).map(character => `may not contain '${character}'`),
 ]
 
 /** IsValidPortName: an IANA service name. */
-export function portName(value: string): string[] {
+export function portName(value = ''): string[] {
   return [
     ...(value.length > 15 ? [tooLongText(15)] : []),
     ...(/^[-a-z0-9]+$/.test(value) ? [] : ['must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)']),
@@ -70,17 +71,17 @@ export function portName(value: string): string[] {
   ]
 }
 
-export const portNumber = (value: number): string[] =>
+export const portNumber = (value = 0): string[] =>
   Number.isInteger(value) && value >= 1 && value <= 65535 ? [] : ['must be between 1 and 65535, inclusive']
 
-export const portNumberOrName = (value: number | string): string[] =>
+export const portNumberOrName = (value: number | string = 0): string[] =>
   typeof value === 'number' ? portNumber(value) : portName(value)
 
-export const ipAddress: Check = value => parseIp(value) ? [] : ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)']
-export const cidrBlock: Check = value => parseCidr(value) ? [] : ['must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)']
+export const ipAddress: Check = (value = '') => parseIp(value) ? [] : ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)']
+export const cidrBlock: Check = (value = '') => parseCidr(value) ? [] : ['must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)']
 
 /** With generateName the name's last character is not the last: upstream's maskTrailingDash. */
-export const asPrefix = (check: Check): Check => value =>
+export const asPrefix = (check: Check): Check => (value = '') =>
   check(value.length > 1 && value.endsWith('-') ? value.slice(0, -1) + 'a' : value)
 
 export type NameCheck = Check

@@ -14,8 +14,8 @@ const effects = ['NoExecute', 'NoSchedule', 'PreferNoSchedule']
 function validateTaints(taints: readonly Taint[] | undefined): FieldError[] {
   const seen = new Set<string>()
   return each('spec.taints', taints, (taint, path) => {
-    const errors = invalids(`${path}.key`, taint.key, qualifiedNameErrors(taint.key ?? ''))
-    errors.push(...invalids(`${path}.value`, taint.value, labelValue(taint.value ?? '')))
+    const errors = invalids(`${path}.key`, taint.key, qualifiedNameErrors(taint.key))
+    errors.push(...invalids(`${path}.value`, taint.value, labelValue(taint.value)))
     errors.push(...(taint.effect ? oneOf(`${path}.effect`, taint.effect, effects) : [required(`${path}.effect`)]))
     const key = `${taint.key}:${taint.effect}`
     // Upstream shows the whole taint, and says that keys must be unique per effect.

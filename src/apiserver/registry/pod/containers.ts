@@ -163,7 +163,7 @@ function validateHandler(handler: Handler, path: string): FieldError[] {
   const errors = kinds.slice(1).map(kind => forbidden(`${path}.${kind}`, 'may not specify more than 1 handler type'))
   if (handler.exec && !handler.exec.command?.length) errors.push(required(`${path}.exec.command`))
   if (handler.httpGet) errors.push(...validateHttpGet(handler.httpGet, `${path}.httpGet`))
-  if (handler.tcpSocket) errors.push(...invalids(`${path}.tcpSocket.port`, handler.tcpSocket.port, portNumberOrName(handler.tcpSocket.port ?? 0)))
+  if (handler.tcpSocket) errors.push(...invalids(`${path}.tcpSocket.port`, handler.tcpSocket.port, portNumberOrName(handler.tcpSocket.port)))
   if (handler.grpc) errors.push(...invalids(`${path}.grpc.port`, handler.grpc.port, portNumber(handler.grpc.port)))
   if (handler.sleep && handler.sleep.seconds < 0) errors.push(invalid(`${path}.sleep.seconds`, handler.sleep.seconds, 'must be greater than or equal to 0'))
   return errors
@@ -172,7 +172,7 @@ function validateHandler(handler: Handler, path: string): FieldError[] {
 function validateHttpGet(get: NonNullable<Probe['httpGet']>, path: string): FieldError[] {
   return [
     ...(get.path ? [] : [required(`${path}.path`)]),
-    ...invalids(`${path}.port`, get.port ?? 0, portNumberOrName(get.port ?? 0)),
+    ...invalids(`${path}.port`, get.port ?? 0, portNumberOrName(get.port)),
     ...oneOf(`${path}.scheme`, get.scheme, ['HTTP', 'HTTPS']),
     ...each(`${path}.httpHeaders`, get.httpHeaders, ({ name }, headerPath) => /^[-A-Za-z0-9]+$/.test(name ?? '') ? []
       : [invalid(`${headerPath}.name`, name, "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')")]),

@@ -37,7 +37,7 @@ function validateTerm(term: NodeSelectorTerm, path: string): FieldError[] {
   return [
     ...each(`${path}.matchExpressions`, term.matchExpressions, (requirement, itemPath) => [
       ...validateOperator(requirement, itemPath),
-      ...invalids(`${itemPath}.key`, requirement.key, qualifiedNameErrors(requirement.key ?? '')),
+      ...invalids(`${itemPath}.key`, requirement.key, qualifiedNameErrors(requirement.key)),
     ]),
     ...each(`${path}.matchFields`, term.matchFields, ({ key, operator, values }, itemPath) => [
       ...(operator === 'In' || operator === 'NotIn' ? [] : [invalid(`${itemPath}.operator`, operator, 'not a valid selector operator')]),

@@ -30,7 +30,7 @@ export function validatePodSpec(spec: PodSpec, path: string): FieldError[] {
       ? [invalid(`${path}.activeDeadlineSeconds`, grace, 'must be between 1 and 2147483647, inclusive')] : []),
     ...validateScheduling(spec, path),
     ...each(`${path}.hostAliases`, spec.hostAliases, (alias, aliasPath) => [
-      ...invalids(`${aliasPath}.ip`, alias.ip, ipAddress(alias.ip ?? '')),
+      ...invalids(`${aliasPath}.ip`, alias.ip, ipAddress(alias.ip)),
       ...each(`${aliasPath}.hostnames`, alias.hostnames, (name, namePath) => invalids(namePath, name, dns1123Subdomain(name)).map(error => ({ ...error, field: `${aliasPath}.hostnames` }))),
     ]),
     ...(spec.shareProcessNamespace && spec.hostPID
@@ -51,9 +51,9 @@ function validateNames(spec: PodSpec, path: string): FieldError[] {
     ...(spec.preemptionPolicy ? oneOf(`${path}.preemptionPolicy`, spec.preemptionPolicy, ['Never', 'PreemptLowerPriority']) : []),
     ...(spec.os ? oneOf(`${path}.os.name`, spec.os.name, ['linux', 'windows']) : []),
     ...each(`${path}.readinessGates`, spec.readinessGates, ({ conditionType }, gatePath) =>
-      invalids(`${gatePath}.conditionType`, conditionType, qualifiedNameErrors(conditionType ?? ''))),
+      invalids(`${gatePath}.conditionType`, conditionType, qualifiedNameErrors(conditionType))),
     ...each(`${path}.schedulingGates`, spec.schedulingGates, ({ name }, gatePath) =>
-      invalids(gatePath, name, qualifiedNameErrors(name ?? ''))),
+      invalids(gatePath, name, qualifiedNameErrors(name))),
     ...duplicates(`${path}.schedulingGates`, spec.schedulingGates, gate => gate.name),
   ]
 }

@@ -90,10 +90,10 @@ function validatePort(port: ServicePort, path: string, { needsName, names }: { n
     if (names.has(port.name)) errors.push(duplicate(`${path}.name`, port.name))
     names.add(port.name)
   }
-  errors.push(...invalids(`${path}.port`, port.port ?? 0, portNumber(port.port ?? 0)))
+  errors.push(...invalids(`${path}.port`, port.port ?? 0, portNumber(port.port)))
   errors.push(...(port.protocol ? oneOf(`${path}.protocol`, port.protocol, protocols) : [required(`${path}.protocol`)]))
   // A missing port was copied here; upstream reports both.
-  errors.push(...invalids(`${path}.targetPort`, port.targetPort ?? 0, portNumberOrName(port.targetPort ?? 0)))
+  errors.push(...invalids(`${path}.targetPort`, port.targetPort ?? 0, portNumberOrName(port.targetPort)))
   if (port.appProtocol) errors.push(...invalids(`${path}.appProtocol`, port.appProtocol, qualifiedNameErrors(port.appProtocol)))
   return errors
 }
