@@ -25,12 +25,14 @@ export async function removeOtherNodes(client: Client, names: readonly string[])
 export interface ReadyOptions {
   /** How many nodes there should be. */
   readonly nodes: number
+  /** The storage's revision when the server started: what is older is news of an earlier run. */
+  readonly since: number
   readonly signal: AbortSignal
   progress(text: string): void
 }
 
 /** Resolves once that many nodes are Ready and so is every pod that kube-system wants. */
-export async function whenReady(client: Client, { nodes, signal, progress }: ReadyOptions): Promise<void> {
+export async function whenReady(client: Client, { nodes, since, signal, progress }: ReadyOptions): Promise<void> {
   const ended = new AbortController()
   const options = { log: silent, signal: AbortSignal.any([signal, ended.signal]) }
   const allNodes = startInformer<Node>(client, resources.nodes, options)
@@ -41,7 +43,7 @@ export async function whenReady(client: Client, { nodes, signal, progress }: Rea
     await new Promise<void>((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
       const look = () => {
-        const missing = missingFrom({ nodes: allNodes.list(), pods: systemPods.list(), daemonSets: daemonSets.list() }, nodes)
+        const missing = missingFrom({ nodes: allNodes.list(), pods: systemPods.list(), daemonSets: daemonSets.list() }, { nodes, since })
         if (missing) progress(missing)
         else resolve()
       }
@@ -54,7 +56,8 @@ export async function whenReady(client: Client, { nodes, signal, progress }: Rea
 interface Seen { readonly nodes: readonly Node[]; readonly pods: readonly Pod[]; readonly daemonSets: readonly DaemonSet[] }
 
 /** What is still waited for, in words; undefined when nothing is. Pure. */
-export function missingFrom(seen: Seen, nodes: number): string | undefined {
+export function missingFrom(seen: Seen, { nodes, since }: { nodes: number; since: number }): string | undefined {
+  const isReady = (object: Node | Pod) => Number(object.metadata.resourceVersion) > since && saysReady(object)
   const ready = seen.nodes.filter(isReady).length
   if (ready < nodes) return `waiting for nodes: ${ready} of ${nodes} ready`
   const behind = seen.daemonSets.find(set => set.status?.observedGeneration !== set.metadata.generation || (set.status?.desiredNumberScheduled ?? 0) < nodes)
@@ -65,7 +68,7 @@ export function missingFrom(seen: Seen, nodes: number): string | undefined {
   return podsReady < wanted || waiting ? `waiting for system pods: ${podsReady} of ${Math.max(wanted, seen.pods.length)} ready${waiting ? ` (${reasonOf(waiting)})` : ''}` : undefined
 }
 
-const isReady = (object: Node | Pod): boolean =>
+const saysReady = (object: Node | Pod): boolean =>
   !object.metadata.deletionTimestamp && (object.status?.conditions ?? []).some(condition => condition.type === 'Ready' && condition.status === 'True')
 
 const reasonOf = (pod: Pod): string => {

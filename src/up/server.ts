@@ -49,6 +49,7 @@ export async function main(argv: string[]): Promise<number> {
   const report = (message: Report) => { if (process.connected) process.send!(message) }
   const config = await configOf(given)
   const server = await createApiServer(config, { log })
+  const since = server.storage.revision
   const client = new Client(server.transport({ name: 'system:admin', groups: ['system:masters'] }))
   await Promise.all([listen(server, given), applyAddons(client, addons({
     apiServer: `https://${given['advertise-address']}:${given['secure-port']}`, clusterCidr: given['cluster-cidr'], proxyMode: given['proxy-mode'] }))])
@@ -56,7 +57,7 @@ export async function main(argv: string[]): Promise<number> {
   const stop = new AbortController()
   const controllers = startControllers(client, { log: log.named('controllers'), signal: stop.signal, rootCa: config.pki.ca, clusterCidr: config.settings.clusterCidr, nodeCidrMaskSize: 24 })
   const scheduler = startScheduler(client, { log: log.named('scheduler'), signal: stop.signal })
-  whenReady(client, { nodes: Number(given.nodes), signal: stop.signal, progress: text => report({ kind: 'progress', text }) })
+  whenReady(client, { nodes: Number(given.nodes), since, signal: stop.signal, progress: text => report({ kind: 'progress', text }) })
     .then(() => report({ kind: 'ready' }), (error: unknown) => { if (!stop.signal.aborted) log.error('cannot tell whether the cluster is ready', error) })
   await new Promise<void>(resolve => { for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve()); process.once('disconnect', () => resolve()) })
   stop.abort(new Error('the server stops'))

@@ -36,9 +36,9 @@ interface Target { readonly hostname: string; readonly netns: string }
 export const intoCluster = (run: RunFile): string[] => ['nsenter', '-t', String(run.innerPid),
   ...(unprivileged() ? ['-U', '--preserve-credentials'] : []), '-m', '-p', '-i', '-u', '-n']
 
-/** From there into one machine's network, under its host name. */
+/** From there into one machine's network, under its host name and in the folder that we are in. */
 export const intoMachine = (target: Target): string[] => ['nsenter', `--net=${target.netns}`, 'unshare', '--uts',
-  'sh', '-c', 'hostname "$0" 2>/dev/null || echo "$0" > /proc/sys/kernel/hostname; exec "$@"', target.hostname]
+  'sh', '-c', 'echo "$0" > /proc/sys/kernel/hostname; cd "$1" 2>/dev/null; shift; exec "$@"', target.hostname, process.cwd()]
 
 async function targetOf(word: string, run: RunFile, kubeconfig: string): Promise<Target> {
   if (word === 'client') return { hostname: 'client', netns: '/run/netns/client' }
