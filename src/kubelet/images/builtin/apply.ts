@@ -119,8 +119,9 @@ export async function seedCompileCache(directory: string, { fairwayRoot, nodePat
     rmSync(join(directory, name), { force: true })
     symlinkSync(join(fairwayRoot, name), join(directory, name))
   }
-  const entries = ['main.ts', 'proxy/main.ts', ...readdirSync(join(fairwayRoot, 'src/agnhost'), { withFileTypes: true }).filter(entry => entry.isDirectory())
-    .flatMap(({ name }) => ['server.ts', 'main.ts'].map(file => `agnhost/${name}/${file}`))].filter(file => existsSync(join(fairwayRoot, 'src', file)))
+  const entries = ['proxy/main.ts', ...readdirSync(join(fairwayRoot, 'src/agnhost'), { withFileTypes: true }).filter(entry => entry.isDirectory())
+    .flatMap(({ name }) => ['server.ts', 'main.ts'].map(file => `agnhost/${name}/${file}`)), 'main.ts'] // the last one runs, and ends the process
+    .filter(file => existsSync(join(fairwayRoot, 'src', file)))
   const urls = entries.map(file => pathToFileURL(join(directory, 'src', file)).href)
   // The cache's names are relative to its own directory (portable), so links that stand to it as the
   // mounts in a pod do give the names that a pod will look for.
