@@ -3,9 +3,11 @@
 import type { Endpoints, Service } from '#api/core/v1.ts'
 import type { EndpointSlice } from '#api/discovery/v1.ts'
 import type { KubeObject } from '#api/object.ts'
+import type { PolicyRule } from '#api/rbac/v1.ts'
 import { resourceOfKind, resources, type Resource } from '#api/resources.ts'
 import { equal } from '#lib/equal.ts'
 import { at, formatIp } from '#net/ip.ts'
+import { uncovered } from './authz/rules.ts'
 import type { ApiServerConfig } from './config.ts'
 import type { Api } from './http/api.ts'
 import type { Content } from './rest/metadata.ts'
@@ -22,11 +24,26 @@ export async function ensureSystemObjects(api: Api, config: ApiServerConfig): Pr
     return found
   }
   for (const name of namespaces) await ensure(store(resources.namespaces), { metadata: { name } })
-  await Promise.all(bootstrapPolicy().map(object => ensure(store(resourceOfKind(object.apiVersion!, object.kind!)!), structuredClone(object))))
+  await Promise.all(bootstrapPolicy().map(object => ensurePolicy(store(resourceOfKind(object.apiVersion!, object.kind!)!), object)))
   await ensure(store(resources.services), kubernetesService(config))
-  if (!config.advertiseAddress) return
+  // Loopback is another machine to every pod: such a server has no endpoints.
+  if (!config.advertiseAddress || isLoopback(config.advertiseAddress)) return
   await reconcile(store(resources.endpoints), endpoints(config.advertiseAddress, config.advertisePort), 'subsets')
   await reconcile(store(resources.endpointslices), endpointSlice(config.advertiseAddress, config.advertisePort), 'endpoints', 'ports', 'addressType')
+}
+
+const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
+
+/** A policy object that is there keeps what was added to it and gets what it lacks (upstream's reconciliation), unless it says no. */
+async function ensurePolicy(store: Store, wanted: KubeObject & { rules?: PolicyRule[] }): Promise<void> {
+  const { namespace, name } = wanted.metadata
+  const entry = store.backend.storage.get(store.key(namespace, name))
+  if (!entry) { await store.create(structuredClone(wanted), caller); return }
+  const found = entry.value as typeof wanted
+  if (found.metadata.annotations?.['rbac.authorization.kubernetes.io/autoupdate'] === 'false') return
+  const missing = uncovered(found.rules ?? [], wanted.rules ?? [])
+  if (missing.length === 0) return
+  await store.update(namespace, name, old => ({ ...structuredClone(old), rules: [...structuredClone(found.rules ?? []), ...missing] }) as Content, caller)
 }
 
 async function ensure(store: Store, draft: KubeObject): Promise<void> {

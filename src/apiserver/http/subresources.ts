@@ -74,6 +74,9 @@ function log({ api, request, info, store }: Call): Response {
 
 function stream({ api, request, info, store }: Call): Response {
   const kind = info.subresource as 'exec' | 'attach'
+  // A WebSocket begins with GET, but what it does needs the right to POST (upstream's gate
+  // AuthorizePodWebsocketUpgradeCreatePermission).
+  if (info.verb === 'get') api.authorizer.check(request.user, { ...info, verb: 'create' })
   const target = execTarget(kind, store.get(info.namespace, info.name), { query: request.query, storage: api.backend.storage })
   if (!request.headers.upgrade) throw badRequest('Upgrade request required')
   return { status: 101, headers: {}, body: { type: 'kubelet', target } }

@@ -2,7 +2,7 @@
 // within a moment of each other. Bounded, because keeping the text of all objects would double the memory.
 
 const recent = new Map<object, string>()
-const limit = 256
+const limit = 1024
 
 /** The JSON text of a frozen object. */
 export function jsonOf(object: object): string {
