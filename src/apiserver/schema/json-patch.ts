@@ -112,12 +112,12 @@ class Patcher {
   #add(pointer: string, value: unknown): void {
     this.#checkDepth(pointer, value)
     if (pointer === '') { this.#document = copy(value); return }
-    const place = this.#place(pointer) ?? doesNotApply(`add operation does not apply: doc is missing path: ${JSON.stringify(pointer)}: missing value`)
+    const place = this.#place(pointer) ?? doesNotApply(`add operation does not apply: doc is missing path: "${pointer}": missing value`)
     within(`error in add for path: '${pointer}'`, () => add(place, copy(value)))
   }
 
   #remove(pointer: string): void {
-    const place = this.#place(pointer) ?? doesNotApply(`remove operation does not apply: doc is missing path: ${JSON.stringify(pointer)}: missing value`)
+    const place = this.#place(pointer) ?? doesNotApply(`remove operation does not apply: doc is missing path: "${pointer}": missing value`)
     within(`error in remove for path: '${pointer}'`, () => remove(place))
   }
 
