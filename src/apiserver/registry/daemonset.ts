@@ -7,7 +7,7 @@ import { formatLabels } from './labels.ts'
 import { dns1123Subdomain } from './names.ts'
 import { defaultPodTemplate } from './pod/template.ts'
 import type { FieldError } from './strategy.ts'
-import { atMost100Percent, isZero, validateIntOrPercent, validateSelectorAndTemplate, validateSelectorUpdate, wideColumns } from './workload.ts'
+import { atMost100Percent, isZero, validateIntOrPercent, validateSelectorAndTemplate, validateSelectorUpdate, wideColumns, workloadWarnings } from './workload.ts'
 
 function defaults({ spec }: DaemonSet): void {
   spec.updateStrategy ??= {}
@@ -56,6 +56,7 @@ export const daemonsets = define<DaemonSet>({
   ],
   validateUpdate: (set, old) => validateSelectorUpdate(set.spec, old.spec),
   validateStatusUpdate: ({ status = empty() }) => statusCounts.flatMap(key => nonNegative(`status.${key}`, status[key])),
+  warnings: (object, old) => workloadWarnings(object, old, false),
   columns: [
     { name: 'Desired', type: 'integer', description: 'Nodes that should run it.', value: ({ status }) => status?.desiredNumberScheduled ?? 0 },
     { name: 'Current', type: 'integer', description: 'Nodes that run it and should.', value: ({ status }) => status?.currentNumberScheduled ?? 0 },

@@ -7,7 +7,7 @@ import { formatSelector } from './labels.ts'
 import { dns1123Subdomain } from './names.ts'
 import { defaultPodTemplate } from './pod/template.ts'
 import type { FieldError } from './strategy.ts'
-import { atMost100Percent, isZero, validateIntOrPercent, validateSelectorAndTemplate, validateSelectorUpdate, wideColumns } from './workload.ts'
+import { atMost100Percent, isZero, validateIntOrPercent, validateSelectorAndTemplate, validateSelectorUpdate, wideColumns, workloadWarnings } from './workload.ts'
 
 function defaults({ spec }: Deployment): void {
   spec.replicas ??= 1
@@ -75,6 +75,7 @@ export const deployments = define<Deployment>({
   validate,
   validateUpdate: (deployment, old) => validateSelectorUpdate(deployment.spec, old.spec),
   validateStatusUpdate,
+  warnings: (object, old) => workloadWarnings(object, old, true),
   columns: [
     { name: 'Ready', description: 'Ready pods of those wanted.', value: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}` },
     { name: 'Up-to-date', description: 'Pods of the newest template.', value: ({ status }) => String(status?.updatedReplicas ?? 0) },

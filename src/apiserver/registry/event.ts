@@ -18,9 +18,8 @@ function validateNamespace(event: Event): FieldError[] {
   return [invalid('involvedObject.namespace', about, about === '' ? 'not allowed in namespace' : 'does not match event.namespace')]
 }
 
-const lastSeen = (event: Event): string | undefined =>
-  event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime
 const firstSeen = (event: Event): string | undefined => event.firstTimestamp ?? event.eventTime
+const lastSeen = (event: Event): string | undefined => event.series?.lastObservedTime ?? event.lastTimestamp ?? firstSeen(event)
 
 const source = (event: Event) => [event.source?.component || event.reportingComponent, event.source?.host || event.reportingInstance]
   .filter(part => part).join(', ')
@@ -30,7 +29,7 @@ const columns: readonly Column<Event>[] = [
   { name: 'Last Seen', description: 'Time since it was last seen.', value: (event, now) => since(lastSeen(event), now) },
   { name: 'Type', description: 'Normal or Warning.', value: event => event.type ?? '' },
   { name: 'Reason', description: 'One word, for programs.', value: event => event.reason ?? '' },
-  { name: 'Object', description: 'What it is about.', value: ({ involvedObject: about }) => `${(about.kind ?? '').toLowerCase()}/${about.name ?? ''}` },
+  { name: 'Object', description: 'What it is about.', value: ({ involvedObject: about }) => (about.kind ?? '').toLowerCase() + (about.name ? `/${about.name}` : '') },
   { name: 'Subobject', wide: true, description: 'The part of the object.', value: event => event.involvedObject.fieldPath ?? '' },
   { name: 'Source', wide: true, description: 'Who reported it.', value: source },
   { name: 'Message', description: 'For people.', value: event => (event.message ?? '').trim() },

@@ -7,7 +7,7 @@ import { formatSelector } from './labels.ts'
 import { dns1123Subdomain } from './names.ts'
 import { defaultPodTemplate } from './pod/template.ts'
 import type { FieldError } from './strategy.ts'
-import { validateSelectorAndTemplate, validateSelectorUpdate, wideColumns } from './workload.ts'
+import { validateSelectorAndTemplate, validateSelectorUpdate, wideColumns, workloadWarnings } from './workload.ts'
 
 const counts = ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'] as const
 
@@ -38,6 +38,7 @@ export const replicasets = define<ReplicaSet>({
   validateUpdate: (set, old) => validateSelectorUpdate(set.spec, old.spec),
   validateStatusUpdate,
   selectableFields: set => ({ 'status.replicas': String(set.status?.replicas ?? 0) }),
+  warnings: (object, old) => workloadWarnings(object, old, true),
   columns: [
     { name: 'Desired', type: 'integer', description: 'Pods wanted.', value: ({ spec }) => spec.replicas ?? 0 },
     { name: 'Current', type: 'integer', description: 'Pods there are.', value: ({ status }) => status?.replicas ?? 0 },

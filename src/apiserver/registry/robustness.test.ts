@@ -62,9 +62,20 @@ const workload = { selector: { matchLabels: { a: 'b' } }, template: { metadata: 
 /** Specs that are accepted, each to be spoilt in one field. */
 const sound: Record<string, object> = { pods: podSpec, deployments: workload, replicasets: workload, daemonsets: workload, services: { ports: [{ port: 80 }], selector: { a: 'b' } } }
 
-/** A random object, or a sound one with one field of its spec random. */
+const soundWhole: Record<string, object> = {
+  endpointslices: { addressType: 'IPv4', endpoints: [{ addresses: ['10.244.0.1'] }], ports: [{ port: 80 }] },
+  rolebindings: { roleRef: { kind: 'Role', name: 'r' }, subjects: [{ kind: 'User', name: 'u' }] },
+  clusterrolebindings: { roleRef: { kind: 'ClusterRole', name: 'r' }, subjects: [{ kind: 'Group', name: 'g' }] },
+}
+
+/** A random object, or a sound one with one field random. */
 function manifest(key: string, { resource }: Strategy): KubeObject {
   const home = packageName(resource), metadata = { name: 'n', labels: { a: 'b' }, ...(resource.namespaced && { namespace: 'default' }) }
+  const whole = soundWhole[key]
+  if (whole && next() < 0.7) {
+    const { name, type } = pick(packages[home]!.types[resource.kind]!.fields.filter(field => !field.inline && field.name !== 'metadata'))
+    return { ...whole, [name]: value(type, home, 1), metadata } as KubeObject
+  }
   if (!sound[key] || next() < 0.3) return { ...object(packages[home]!.types[resource.kind]!.fields, home, 0), metadata }
   const fields = packages[home]!.types[`${resource.kind}Spec`]!.fields.filter(field => !field.inline)
   const { name, type } = pick(fields)

@@ -7,6 +7,7 @@ import { equal } from '#lib/equal.ts'
 import { forbidden, immutable, invalid, invalids, notSupported, required } from './fields.ts'
 import { formatSelector, isEmptySelector, validateLabelSelector } from './labels.ts'
 import { validatePodTemplate } from './pod/template.ts'
+import { nameWarnings, specWarnings } from './pod/warnings.ts'
 import type { Column, FieldError } from './strategy.ts'
 
 interface Spec { selector?: LabelSelector; template?: PodTemplateSpec }
@@ -28,6 +29,15 @@ export function validateSelectorAndTemplate(spec: Spec, kind: 'deployment' | 're
 
 export const validateSelectorUpdate = (spec: Spec, old: Spec): FieldError[] =>
   equal(spec.selector, old.selector) ? [] : [invalid('spec.selector', spec.selector, immutable)]
+
+/** On create, and when the template has changed. `namesPods`: the pods' names begin with the workload's. */
+export function workloadWarnings(object: { metadata: { name: string }; spec: Spec }, old: { spec: Spec } | undefined, namesPods: boolean): string[] {
+  const { metadata, spec: { template } } = object
+  return [
+    ...(namesPods && !old ? nameWarnings(metadata.name, 'Pod names and hostnames') : []),
+    ...(template && !equal(template, old?.spec.template) ? specWarnings(template.spec, 'spec.template.spec') : []),
+  ]
+}
 
 /** A number of pods or a percentage of them. */
 export function validateIntOrPercent(path: string, value: number | string | undefined): FieldError[] {

@@ -168,6 +168,17 @@ test('a status keeps its class and completes addresses', () => {
   assert.deepEqual(pods.validateStatusUpdate!(draft, old, new Machinery().context).map(error => error.message), ['Invalid value: "Guaranteed": field is immutable'])
 })
 
+test('warnings', () => {
+  const warn = (spec: object) => pods.warnings!(create(spec), undefined)
+  assert.deepEqual(warn({}), [])
+  assert.deepEqual(warn({ nodeSelector: { 'beta.kubernetes.io/os': 'linux' } }), ['spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead'])
+  assert.deepEqual(warn(withContainer({ env: [{ name: 'A', value: '1' }, { name: 'A', value: '2' }] })), ['spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply'])
+  assert.deepEqual(warn(withContainer({ ports: [{ containerPort: 80 }, { name: 'b', containerPort: 80 }] })), ['spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]'])
+  assert.deepEqual(warn(withContainer({ resources: { requests: { memory: '100m' } } })), ['spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer'])
+  const dotted = pods.warnings!({ ...create({}), metadata: { name: 'a.b' } }, undefined)
+  assert.match(dotted[0]!, /^metadata\.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: \[a lowercase RFC 1123 label/)
+})
+
 test('grace: none for a pod that no node runs or that has ended', () => {
   const grace = (spec: object, phase: string) => pods.gracePeriodSeconds!({ ...create(spec), status: { phase } })
   assert.deepEqual([grace({}, 'Pending'), grace({ nodeName: 'n' }, 'Running'), grace({ nodeName: 'n', terminationGracePeriodSeconds: 5 }, 'Running'), grace({ nodeName: 'n' }, 'Succeeded')], [0, 30, 5, 0])

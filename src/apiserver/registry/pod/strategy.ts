@@ -8,7 +8,7 @@ import { defaultPod } from './defaults.ts'
 import { qosClass } from './qos.ts'
 import { validatePodStatus, validatePodUpdate } from './update.ts'
 import { validatePod } from './validation.ts'
-import { warnings } from './warnings.ts'
+import { nameWarnings, specWarnings } from './warnings.ts'
 
 function selectableFields({ spec, status }: Pod): Record<string, string> {
   return {
@@ -36,7 +36,7 @@ export const pods = define<Pod>({
   validate: validatePod,
   validateUpdate: validatePodUpdate,
   validateStatusUpdate: validatePodStatus,
-  warnings: (pod, old) => old ? [] : warnings(pod.spec),
+  warnings: (pod, old) => old ? [] : [...nameWarnings(pod.metadata.name, "the Pod's hostname"), ...specWarnings(pod.spec, 'spec')],
   selectableFields,
   columns,
   gracePeriodSeconds: ({ spec, status }) =>
