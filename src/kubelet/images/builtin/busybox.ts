@@ -11,6 +11,7 @@ const standIn = (machine: Machine) => machine.busybox === undefined
 
 export const busybox: Builtin = {
   name: 'busybox',
+  shown: 'busybox',
   sources: [
     { repositories: dockerHub('busybox'), versions },
     { repositories: kubernetes('busybox'), versions: oldBusybox },
@@ -24,6 +25,7 @@ export const busybox: Builtin = {
 
 export const alpine: Builtin = {
   name: 'alpine',
+  shown: 'alpine',
   sources: [{ repositories: dockerHub('alpine'), versions: alpineVersions }],
   needs: () => 'nothing',
   standIn: machine => `${standIn(machine)} (no apk)`,

@@ -35,6 +35,8 @@ export type Needs = 'nothing' | 'program' | 'program and modules'
 
 export interface Builtin {
   readonly name: string
+  /** The name under which it is listed before anyone has asked for another. */
+  readonly shown: string
   /** Repositories (`docker.io/library/nginx`) and the tags that exist there. */
   readonly sources: readonly { readonly repositories: readonly string[]; readonly versions: Versions }[]
   /** Names the version of the source's layout, only where the layer depends on the tag. */

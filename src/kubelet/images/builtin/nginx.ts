@@ -8,6 +8,7 @@ import { nginx as versions, nginxSlim, oldNginx, testNginx } from '../versions.t
 
 export const nginx: Builtin = {
   name: 'nginx',
+  shown: 'nginx',
   sources: [
     { repositories: dockerHub('nginx'), versions },
     { repositories: kubernetes('nginx-slim'), versions: nginxSlim },

@@ -18,6 +18,7 @@ const waits: Entry = { kind: 'fifo', path: fifo }
 
 export const pause: Builtin = {
   name: 'pause',
+  shown: 'registry.k8s.io/pause:3.10',
   sources: [{ repositories: [...kubernetes('pause'), 'docker.io/rancher/pause', 'docker.io/rancher/mirrored-pause', 'docker.io/kubernetes/pause'], versions: pauseVersions }],
   needs: () => 'nothing',
   standIn: () => 'a shell that waits',
@@ -27,6 +28,7 @@ export const pause: Builtin = {
 
 export const serveHostname: Builtin = {
   name: 'serve_hostname',
+  shown: 'registry.k8s.io/serve_hostname',
   sources: [
     { repositories: [...kubernetes('serve_hostname'), ...kubernetes('serve-hostname'), ...tests('serve-hostname'), ...tests('serve_hostname')], versions: serveHostnameVersions },
   ],
@@ -38,6 +40,7 @@ export const serveHostname: Builtin = {
 
 export const agnhost: Builtin = {
   name: 'agnhost',
+  shown: 'registry.k8s.io/e2e-test-images/agnhost:2.40',
   sources: [{ repositories: tests('agnhost'), versions: agnhostVersions }],
   needs: () => 'program',
   standIn: () => "Fairway's agnhost",
@@ -55,6 +58,7 @@ ${becomeFairway('agnhost')}`),
 
 export const kubeProxy: Builtin = {
   name: 'kube-proxy',
+  shown: 'registry.k8s.io/kube-proxy:v1.36.0',
   sources: [{ repositories: kubernetes('kube-proxy'), versions: kubeProxyVersions }],
   needs: () => 'program and modules',
   standIn: () => "Fairway's own kube-proxy",

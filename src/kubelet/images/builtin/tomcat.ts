@@ -10,6 +10,7 @@ const home = '/usr/local/tomcat'
 
 export const tomcat: Builtin = {
   name: 'tomcat',
+  shown: 'tomcat',
   sources: [{ repositories: dockerHub('tomcat'), versions }],
   needs: () => 'program',
   standIn: () => "Fairway's built-in web server (no Java)",
