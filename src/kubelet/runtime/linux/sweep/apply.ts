@@ -17,7 +17,8 @@ export async function sweep({ options: { sandboxRoot, netns, log }, cgroups }: N
   if (left.length) {
     log.info('Removing what an earlier run left', { sandboxes: left.length })
     const links = openRtnetlink(netns)
-    try { for (const id of left) { links.deleteLink(`veth${id.slice(0, 8)}`); removeNetns(id) } } finally { links.close() }
+    try { links.deleteLinks(left.map(id => `veth${id.slice(0, 8)}`)) } finally { links.close() }
+    for (const id of left) removeNetns(id)
     await unmountBelow(sandboxRoot)
     await Promise.all(left.map(id => rm(join(sandboxRoot, id), { recursive: true, force: true })))
   }

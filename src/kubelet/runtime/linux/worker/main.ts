@@ -117,10 +117,21 @@ function removeSandbox(id: string): void {
   const { request } = sandbox
   closeSync(sandbox.net); closeSync(sandbox.uts); closeSync(sandbox.ipc)
   if (request.network) {
-    node(request.netns, request.network.bridge).socket.deleteLink(request.network.link)
     removeNetns(id)
+    deleteLater(request)
   }
   umount(request.shm)
+}
+
+// The link goes with its namespace, which the kernel clears away on its own and many at once. A dying
+// TCP connection may keep the namespace, and the address answering, so that is not relied upon.
+const deleteAfterMs = 1000
+const stale: SandboxRequest[] = []
+function deleteLater(request: SandboxRequest): void {
+  if (stale.push(request) > 1) return
+  setTimeout(() => {
+    for (const [netns, list] of Map.groupBy(stale.splice(0), each => each.netns)) nodes.get(netns)?.socket.deleteLinks(list.map(each => each.network!.link))
+  }, deleteAfterMs)
 }
 
 interface Spawn { readonly id: string; readonly steps: readonly Step[]; readonly stdio: readonly [number, number, number]; readonly extra: readonly number[]; readonly argv: readonly string[] }
