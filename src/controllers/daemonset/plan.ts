@@ -86,12 +86,12 @@ function rollingUpdate(set: DaemonSet, byNode: Map<string, Pod[]>, input: PlanIn
   return maxSurge > 0 ? surge(states, { maxSurge }) : replace(states, { maxUnavailable })
 }
 
-interface NodeState { readonly name: string; readonly old: Pod | undefined; readonly current: Pod | undefined; readonly oldAvailable: boolean; readonly available: boolean; readonly leaving: boolean }
+interface NodeState { readonly name: string; readonly old: Pod | undefined; readonly current: Pod | undefined; readonly oldAvailable: boolean; readonly newAvailable: boolean; readonly available: boolean }
 function stateOf(set: DaemonSet, { name, pods, input }: { name: string; pods: readonly Pod[]; input: PlanInput }): NodeState {
   const running = pods.filter(pod => !isOut(pod) && !isTerminal(pod))
   const old = running.find(pod => !isNew(pod, input.hash)), current = running.find(pod => isNew(pod, input.hash))
   const available = (pod: Pod | undefined) => pod !== undefined && isAvailable(pod, set.spec.minReadySeconds ?? 0, input.now)
-  return { name, old, current, oldAvailable: available(old), available: available(old) || available(current), leaving: running.length < pods.length }
+  return { name, old, current, oldAvailable: available(old), newAvailable: available(current), available: available(old) || available(current) }
 }
 
 /** Old pods that are not available go at once; available ones as far as maxUnavailable allows. */
@@ -105,7 +105,7 @@ function replace(states: readonly NodeState[], { maxUnavailable }: { maxUnavaila
 
 /** A new pod beside the old one; the old one goes when the new one is available. */
 function surge(states: readonly NodeState[], { maxSurge }: { maxSurge: number }): Pick<Plan, 'create' | 'remove'> {
-  const surging = states.filter(state => state.old && state.current).length
+  const surging = states.filter(state => state.old && state.current && !state.newAvailable).length
   const waiting = states.filter(state => state.old && !state.current)
   const now = waiting.filter(state => !state.oldAvailable)
   const spare = waiting.filter(state => state.oldAvailable).slice(0, Math.max(0, maxSurge - surging))

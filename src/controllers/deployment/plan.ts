@@ -34,7 +34,7 @@ export interface PlanInput {
 export function plan(given: Deployment, { sets: all, pods, now }: PlanInput): Plan {
   const found = sets(given, all)
   if (given.metadata.deletionTimestamp) return { change: [], remove: [], status: counts(given, found, now) }
-  const deployment = withConditions(given, [pauseCondition(given), foundCondition(given, found)], now)
+  const deployment = shown(given, pauseCondition(given) ?? foundCondition(given, found), now)
   if (deployment.spec.paused || isScaling(deployment, found)) {
     return { ...changes(deployment, found, scale(deployment, found)), status: counts(deployment, found, now),
       remove: deployment.spec.paused ? expired(deployment, found.old) : [] }
@@ -112,9 +112,7 @@ function foundCondition(deployment: Deployment, { newSet }: Sets): Condition | u
   return { type: 'Progressing', status: 'True', reason: 'FoundNewReplicaSet', message: `Found new replica set "${newSet.metadata.name}"` }
 }
 
-function withConditions(deployment: Deployment, conditions: readonly (Condition | undefined)[], now: number): Deployment {
-  const added = conditions.filter(condition => condition !== undefined)
-  if (added.length === 0) return deployment
-  return { ...deployment, status: { ...deployment.status,
-    conditions: added.reduce((list, condition) => withCondition(list, condition, now), deployment.status?.conditions ?? []) } }
+function shown(deployment: Deployment, condition: Condition | undefined, now: number): Deployment {
+  if (!condition) return deployment
+  return { ...deployment, status: { ...deployment.status, conditions: withCondition(deployment.status?.conditions ?? [], condition, now) } }
 }
