@@ -43,7 +43,7 @@ test('readiness is asked at once, then often while the container is young, silen
   await t.pass(500)
   assert.equal(t.prober.view.ready, true)
   const asked = t.attempts.length
-  await t.pass(9000)
+  await t.pass(8000)
   assert.equal(t.attempts.length, asked)
   t.abort.abort()
 })
