@@ -75,7 +75,7 @@ export async function openImages(options: ImagesOptions): Promise<ImageStore> {
     },
     async loadArchive(file) {
       const loaded = await loadArchive(file, { directory: files.unpacked, architecture: goArchitecture(process.arch) })
-      for (const { image, names } of loaded) for (const name of names) await files.name(canonical(parseReference(name)), image.id)
+      for (const { image, names } of loaded) for (const name of names) await files.name(name, image.id)
       return Promise.all([...new Set(loaded.map(({ image }) => image.id))].map(async id => (await files.image(id))!))
     },
     removeImage: text => files.remove(imageIdOf(text) ?? storedName(parse(text))),

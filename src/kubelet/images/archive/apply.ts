@@ -7,12 +7,15 @@ import { join, posix } from 'node:path'
 import { UserError } from '#lib/errors.ts'
 import { FormatError, isDigest, layoutNames, maxDocument, parseArchiveManifest, parseDocument, pickPlatform } from '../formats.ts'
 import type { Descriptor } from '../formats.ts'
-import { ReferenceError } from '../reference.ts'
+import { ReferenceError, canonical, parseReference } from '../reference.ts'
 import { readTar, removeTree, scratch, unpackImage } from '../unpack/apply.ts'
 import type { StoredImage } from '../unpack/apply.ts'
 import { UnpackError } from '../unpack/tree.ts'
 
+/** `names` are whole and checked. */
 export interface LoadedImage { readonly image: StoredImage; readonly names: readonly string[] }
+
+const whole = (name: string): string => canonical(parseReference(name))
 
 const maxMembers = 100_000
 
@@ -74,8 +77,9 @@ async function document(archive: Archive, name: string): Promise<string> {
 async function loadDockerArchive(archive: Archive): Promise<LoadedImage[]> {
   const loaded: LoadedImage[] = []
   for (const { config, tags, layers } of parseArchiveManifest(await document(archive, 'manifest.json'))) {
+    const names = tags.map(whole) // before anything is unpacked
     const configuration = await document(archive, config)
-    loaded.push({ names: tags, image: await unpackImage(archive.directory, {
+    loaded.push({ names, image: await unpackImage(archive.directory, {
       id: digestOf(configuration), configuration, architecture: archive.architecture, layers: layers.map(name => ({ file: member(archive, name) })) }) })
   }
   return loaded
@@ -94,7 +98,8 @@ async function loadLayout(archive: Archive): Promise<LoadedImage[]> {
   }
   const loaded: LoadedImage[] = []
   for (const [name, entries] of groups) {
-    loaded.push({ names: name === '' || name.startsWith('#') ? [] : [name], image: await loadManifest(archive, choose(archive, entries)) })
+    const names = name === '' || name.startsWith('#') ? [] : [whole(name)]
+    loaded.push({ names, image: await loadManifest(archive, choose(archive, entries)) })
   }
   return loaded
 }

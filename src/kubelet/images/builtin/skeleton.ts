@@ -1,6 +1,6 @@
 // The files that every built-in image has besides what the machine's /usr brings: a Debian-like
 // /etc with none of the machine's own users, names or settings, and the directories programs write to.
-import { dir, file, link } from './layer.ts'
+import { dir, file, link, path } from './layer.ts'
 import type { Entry, Machine } from './layer.ts'
 
 const passwd = `root:x:0:0:root:/root:/bin/sh
@@ -45,18 +45,18 @@ const copied = ['/etc/ld.so.cache', '/etc/ssl/openssl.cnf', '/etc/ssl/certs/ca-c
 /** The runtime mounts over /etc/{hosts,hostname,resolv.conf}, /proc, /dev and /sys. */
 export function skeleton(machine: Machine): Entry[] {
   return [
-    ...['/boot', '/dev', '/home', '/media', '/mnt', '/opt', '/proc', '/run', '/run/lock', '/srv', '/sys', '/usr/local/bin',
-      '/var/cache', '/var/lib', '/var/log', '/var/mail', '/var/spool', '/var/www'].map(path => dir(path)),
+    ...['/boot', '/dev', '/home', '/media', '/mnt', '/opt', '/proc', '/run', '/srv', '/sys', '/usr/local/bin',
+      '/var/cache', '/var/lib', '/var/log', '/var/mail', '/var/spool', '/var/www'].map(name => dir(name)),
     dir('/root', 0o700), dir('/tmp', 0o1777), dir('/var/tmp', 0o1777), dir('/run/lock', 0o1777),
     link('/var/run', '/run'), link('/var/lock', '/run/lock'),
     ...machine.links.map(([name, target]) => link(`/${name}`, target)),
     file('/etc/passwd', passwd), file('/etc/group', group), file('/etc/shadow', 'root:*:19000:0:99999:7:::\n', 0o640),
     file('/etc/nsswitch.conf', nsswitch), file('/etc/host.conf', 'multi on\n'), file('/etc/shells', '/bin/sh\n'),
     file('/etc/hosts', ''), file('/etc/hostname', ''), file('/etc/resolv.conf', ''),
-    file('/etc/profile', `export ${'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'}\n`),
+    file('/etc/profile', `export ${path}\n`),
     link('/etc/mtab', '/proc/mounts'), link('/etc/os-release', '../usr/lib/os-release'),
     file('/etc/ld.so.conf', 'include /etc/ld.so.conf.d/*.conf\n'), dir('/etc/ld.so.conf.d'),
-    ...copied.map((path): Entry => ({ kind: 'copy', path, from: path })),
+    ...copied.map((from): Entry => ({ kind: 'copy', path: from, from })),
     ...machine.alternatives.map(([name, target]) => link(`/etc/alternatives/${name}`, target)),
   ]
 }

@@ -10,7 +10,7 @@ const maxHeader = 16_384
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; parameters: Record<string, string> }[] = []
   // Each step takes a scheme (a word, then a blank and a parameter, or an end) or `name=value`.
-  const pattern = /[\s,]*(?:([!#$%&'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+.^_`|~\w:/?=-]*))|([!#$%&'*+.^_`|~\w-]+)(?=[\s,]|$))/y
+  const pattern = /[\s,]*(?:([!#$%&'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+.^_`|~\w:/?=-]+))|([!#$%&'*+.^_`|~\w-]+)(?=[\s,]|$))/y
   while (pattern.lastIndex < Math.min(header.length, maxHeader)) {
     const match = pattern.exec(header)
     if (!match) break
