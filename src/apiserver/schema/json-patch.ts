@@ -18,7 +18,7 @@ const isContainer = (value: unknown): value is Container => typeof value === 'ob
 /** The patch is well formed but does not apply; the library's text goes into a cause. */
 function doesNotApply(message: string): never {
   throw new StatusError(422, 'Invalid', 'the server rejected our request due to an error in our request',
-    { causes: [{ reason: 'UnexpectedServerResponse', message }] })
+    { causes: [{ reason: 'UnexpectedServerResponse', message, field: 'patch' }] })
 }
 const malformed = (message: string): never => { throw new StatusError(400, 'BadRequest', message) }
 
