@@ -3,18 +3,19 @@ import type { Family } from '#net/ip.ts'
 import { CommandError } from '#lib/errors.ts'
 import { run } from './run.ts'
 
-export interface ConntrackFlow {
-  readonly source: string
-  readonly sourcePort: number
+/** Flows that are sent to one address and answered from another. */
+export interface ConntrackFlows {
   readonly destination: string
   readonly destinationPort: number
+  readonly replySource: string
+  readonly replySourcePort: number
 }
 
 export interface Conntrack {
   /** The lines of `conntrack -L` for UDP. */
   listUdp(family: Family): Promise<string>
-  /** Deletes UDP flows by their original direction; one that has gone by itself is no error. */
-  deleteUdp(family: Family, flows: readonly ConntrackFlow[]): Promise<void>
+  /** Deletes all UDP flows of each kind, whoever their client is; none to delete is no error. */
+  deleteUdp(family: Family, flows: readonly ConntrackFlows[]): Promise<void>
 }
 
 /** `undefined` where the command is missing. */
@@ -25,15 +26,18 @@ export async function findConntrack(netns?: string): Promise<Conntrack | undefin
   }
   return {
     listUdp: async family => (await run(['conntrack', '-L', '-f', `ipv${family}`, '-p', 'udp'], { netns })).stdout,
-    deleteUdp: async (family, flows) => { for (const flow of flows) await deleteFlow(family, flow, netns) },
+    deleteUdp: async (family, flows) => {
+      // By destination and endpoint, not by client: there may be tens of thousands of those.
+      for (const argv of new Set(flows.map(deletion(family)))) await runDeletion(argv.split(' '), netns)
+    },
   }
 }
 
-async function deleteFlow(family: Family, flow: ConntrackFlow, netns: string | undefined): Promise<void> {
-  try {
-    await run(['conntrack', '-D', '-f', `ipv${family}`, '-p', 'udp', '-s', flow.source, '-d', flow.destination,
-      '--sport', String(flow.sourcePort), '--dport', String(flow.destinationPort)], { netns })
-  } catch (error) {
+const deletion = (family: Family) => ({ destination, destinationPort, replySource, replySourcePort }: ConntrackFlows): string =>
+  `conntrack -D -f ipv${family} -p udp --orig-dst ${destination} --orig-port-dst ${destinationPort} --reply-src ${replySource} --reply-port-src ${replySourcePort}`
+
+async function runDeletion(argv: readonly string[], netns: string | undefined): Promise<void> {
+  try { await run(argv, { netns }) } catch (error) {
     if (!(error instanceof CommandError && error.stderr.includes('0 flow entries have been deleted'))) throw error
   }
 }

@@ -97,7 +97,7 @@ async function serve(config: ProxyConfig, { flags, iptables, log }: { flags: Fla
   const stop = new AbortController()
   const ended = new Promise<void>(resolve => { for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve()) })
   process.on('SIGHUP', () => proxy.resync())
-  void watch(new Client(transport), proxy, { nodeName, log, signal: stop.signal })
+  void watchObjects(new Client(transport), proxy, { nodeName, log, signal: stop.signal })
   await ended
   stop.abort()
   await proxy.stop()
@@ -106,8 +106,8 @@ async function serve(config: ProxyConfig, { flags, iptables, log }: { flags: Fla
   return 0
 }
 
-/** Starts the proxy once everything has arrived: rules made of half the objects would cut the other half off. */
-async function watch(client: Client, proxy: ServiceProxy, { nodeName, log, signal }: { nodeName: string; log: Log; signal: AbortSignal }): Promise<void> {
+/** Feeds the proxy from an API server, and starts it once everything has arrived: rules made of half the objects would cut the other half off. Resolves then, or when stopped before. */
+export async function watchObjects(client: Client, proxy: ServiceProxy, { nodeName, log, signal }: { nodeName: string; log: Log; signal: AbortSignal }): Promise<void> {
   let allNodes = false
   const follow = <T extends KubeObject>(kind: Change['kind'], resource: Resource, selector: { labelSelector?: string; fieldSelector?: string }) => {
     const informer = startInformer<T>(client, resource, { ...selector, log, signal })
