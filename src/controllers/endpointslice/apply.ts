@@ -1,11 +1,16 @@
 // The EndpointSlice controller: watches, queues and writes; endpoints.ts and slices.ts decide.
 import type { Node, Service } from '#api/core/v1.ts'
 import type { EndpointSlice } from '#api/discovery/v1.ts'
+import { keyOf } from '#api/object.ts'
 import { resources } from '#api/resources.ts'
+import type { Client } from '#client/client.ts'
+import type { EventRecorder } from '#client/events.ts'
+import type { Informer } from '#client/informer.ts'
+import type { WorkQueue } from '#client/workqueue.ts'
 import { isNotFound } from '#lib/errors.ts'
 import type { Context } from '../apply.ts'
 import { isNamespaceTerminating } from '../pods/apply.ts'
-import { onServiceChange, watchServices } from '../services/apply.ts'
+import { onServiceChange, watchServices, type Watched } from '../services/apply.ts'
 import { isManaged, triggersOf, triggerTime, type Triggers } from '../services/pods.ts'
 import { Writes } from '../services/writes.ts'
 import { groups } from './endpoints.ts'
@@ -15,59 +20,75 @@ const serviceOf = (slice: EndpointSlice) => `${slice.metadata.namespace}/${slice
 const isOurs = (slice: EndpointSlice) => slice.metadata.labels?.[managedByLabel] === managedBy
 const zoneOf = (node: Node | undefined) => node?.metadata.labels?.['topology.kubernetes.io/zone']
 
-export function startEndpointSliceController(context: Context): void {
-  const { client } = context
-  const watched = watchServices(context), { services, pods } = watched
-  const slices = context.informer<EndpointSlice>(resources.endpointslices), nodes = context.informer<Node>(resources.nodes)
-  const recorder = context.recorder('endpoint-slice-controller')
-  const writes = new Writes<EndpointSlice>(), triggers = new Map<string, Triggers>()
-  slices.addIndex('service', slice => isOurs(slice) ? [serviceOf(slice)] : [])
-  pods.addIndex('node', pod => pod.spec.nodeName ? [pod.spec.nodeName] : [])
+export function startEndpointSliceController(context: Context): void { new EndpointSliceController(context).watch() }
 
-  const queue = context.run({ name: 'endpointslice', informers: [services, pods, slices, nodes], sync })
+class EndpointSliceController {
+  readonly #client: Client
+  readonly #watched: Watched
+  readonly #slices: Informer<EndpointSlice>
+  readonly #nodes: Informer<Node>
+  readonly #recorder: EventRecorder
+  readonly #writes = new Writes<EndpointSlice>()
+  readonly #triggers = new Map<string, Triggers>()
+  readonly #queue: WorkQueue
 
-  onServiceChange(watched, key => queue.add(key))
-  slices.onChange(({ old, now }) => {
-    writes.seen(old, now)
-    // Somebody else's change, or the deletion of one, is put right.
-    for (const slice of [old, now]) if (slice && isOurs(slice)) queue.add(serviceOf(slice))
-  })
-  nodes.onChange(({ old, now }) => {
-    if (zoneOf(old) === zoneOf(now) && old && now) return
-    const affected = new Set(pods.byIndex('node', (now ?? old)!.metadata.name).map(pod => pod.metadata.namespace))
-    for (const service of services.list()) if (affected.has(service.metadata.namespace) && isManaged(service)) queue.add(`${service.metadata.namespace}/${service.metadata.name}`)
-  })
+  constructor(context: Context) {
+    this.#client = context.client
+    this.#watched = watchServices(context)
+    this.#slices = context.informer<EndpointSlice>(resources.endpointslices)
+    this.#nodes = context.informer<Node>(resources.nodes)
+    this.#recorder = context.recorder('endpoint-slice-controller')
+    this.#slices.addIndex('service', slice => isOurs(slice) ? [serviceOf(slice)] : [])
+    this.#watched.pods.addIndex('node', pod => pod.spec.nodeName ? [pod.spec.nodeName] : [])
+    const { services, pods } = this.#watched
+    this.#queue = context.run({ name: 'endpointslice', informers: [services, pods, this.#slices, this.#nodes], sync: key => this.#sync(key) })
+  }
 
-  async function sync(key: string): Promise<void> {
-    const service = services.get(key)
-    const existing = writes.over(slices.byIndex('service', key), slice => isOurs(slice) && serviceOf(slice) === key)
+  watch(): void {
+    onServiceChange(this.#watched, key => this.#queue.add(key))
+    this.#slices.onChange(({ old, now }) => {
+      this.#writes.seen(old, now)
+      // Somebody else's change, or the deletion of one, is put right.
+      for (const slice of [old, now]) if (slice && isOurs(slice)) this.#queue.add(serviceOf(slice))
+    })
+    this.#nodes.onChange(({ old, now }) => { if (!old || !now || zoneOf(old) !== zoneOf(now)) this.#zoneChanged((now ?? old)!.metadata.name) })
+  }
+
+  #zoneChanged(node: string): void {
+    const { services, pods } = this.#watched, affected = new Set(pods.byIndex('node', node).map(pod => pod.metadata.namespace))
+    for (const service of services.list()) if (affected.has(service.metadata.namespace) && isManaged(service)) this.#queue.add(keyOf(service))
+  }
+
+  async #sync(key: string): Promise<void> {
+    const service = this.#watched.services.get(key)
+    const existing = this.#writes.over(this.#slices.byIndex('service', key), slice => isOurs(slice) && serviceOf(slice) === key)
     if (!service) {
-      triggers.delete(key)
-      await Promise.all(existing.map(remove)) // the garbage collector would, a little later
+      this.#triggers.delete(key)
+      await Promise.all(existing.map(each => this.#remove(each))) // the garbage collector would, a little later
       return
     }
     if (!isManaged(service)) return
-    const selected = watched.podsOf(service), now = triggersOf(service, selected)
-    const changes = changesOf(service, { existing, trigger: triggerTime(triggers.get(key), now), groups: groups({ service, pods: selected, node: name => nodes.get(name) }) })
+    const selected = this.#watched.podsOf(service), now = triggersOf(service, selected)
+    const changes = changesOf(service, { existing, trigger: triggerTime(this.#triggers.get(key), now), groups: groups({ service, pods: selected, node: name => this.#nodes.get(name) }) })
     try {
-      await Promise.all([...changes.create.map(create), ...changes.update.map(update), ...changes.remove.map(remove)])
+      await Promise.all([...changes.create.map(each => this.#create(each)), ...changes.update.map(each => this.#update(each)), ...changes.remove.map(each => this.#remove(each))])
     } catch (error) {
       if (isNamespaceTerminating(error)) return
-      fail(service, error)
+      this.#fail(service, error)
     }
-    triggers.set(key, now)
+    this.#triggers.set(key, now)
   }
 
-  function fail(service: Service, error: unknown): never {
-    recorder.event(service, 'Warning', 'FailedToUpdateEndpointSlices', `Error updating Endpoint Slices for Service ${service.metadata.namespace}/${service.metadata.name}: ${(error as Error).message}`)
+  #fail(service: Service, error: unknown): never {
+    this.#recorder.event(service, 'Warning', 'FailedToUpdateEndpointSlices', `Error updating Endpoint Slices for Service ${service.metadata.namespace}/${service.metadata.name}: ${(error as Error).message}`)
     throw error
   }
-  async function create(slice: EndpointSlice): Promise<void> { writes.wrote(await client.create<EndpointSlice>(resources.endpointslices, slice.metadata.namespace, slice)) }
-  async function update(slice: EndpointSlice): Promise<void> { writes.wrote(await client.update<EndpointSlice>(resources.endpointslices, slice)) }
-  async function remove(slice: EndpointSlice): Promise<void> {
+  async #create(slice: EndpointSlice): Promise<void> { this.#writes.wrote(await this.#client.create<EndpointSlice>(resources.endpointslices, slice.metadata.namespace, slice)) }
+  async #update(slice: EndpointSlice): Promise<void> { this.#writes.wrote(await this.#client.update<EndpointSlice>(resources.endpointslices, slice)) }
+  async #remove(slice: EndpointSlice): Promise<void> {
     try {
-      await client.delete(resources.endpointslices, slice.metadata.namespace, slice.metadata.name, { preconditions: { uid: slice.metadata.uid } })
-      writes.removed(slice)
+      await this.#client.delete(resources.endpointslices, slice.metadata.namespace, slice.metadata.name, { preconditions: { uid: slice.metadata.uid } })
+      this.#writes.removed(slice)
     } catch (error) { if (!isNotFound(error)) throw error }
   }
 }

@@ -1,137 +1,158 @@
 // The garbage collector: deletes what belonged to something that is gone; ends foreground and
 // orphaning deletions. Watches every resource that the server lists; decide.ts decides.
 import type { OwnerReference } from '#api/meta/v1.ts'
-import { controllerOf, type KubeObject } from '#api/object.ts'
+import type { KubeObject } from '#api/object.ts'
 import { groupVersion, resources, type Resource } from '#api/resources.ts'
+import type { Client } from '#client/client.ts'
 import { discover } from '#client/discovery.ts'
+import type { EventRecorder } from '#client/events.ts'
+import type { WorkQueue } from '#client/workqueue.ts'
+import { equal } from '#lib/equal.ts'
 import { isConflict, isNotFound } from '#lib/errors.ts'
+import type { Log } from '#lib/log.ts'
 import type { Context } from '../apply.ts'
 import { blocking, verdict } from './decide.ts'
 import { foreground, Graph, isDeletingDependents, isOrphaning, orphan, type Entry, type OwnerState } from './graph.ts'
 
 /** New kinds are looked for this often. */
 const discoveryMs = 30_000
-const ignored = new Set(['events']) // they come and go by the thousand and own nothing
+/** Events come and go by the thousand and own nothing. */
+const watches = (resource: Resource) => !resource.createOnly && resource.plural !== 'events'
+const known = Object.values<Resource>(resources).filter(watches)
 
-export function startGarbageCollector(context: Context): void {
-  const { client } = context
-  const log = context.log.named('garbagecollector'), recorder = context.recorder('garbage-collector-controller')
-  const graph = new Graph(), kinds = new Map<string, Resource>()
-  const known = () => Object.values<Resource>(resources).filter(resource => !resource.createOnly)
-  const informers = known().filter(watches).map(watch)
-  const queue = context.run({ name: 'garbagecollector', informers, workers: 20, sync })
-  const discovery = context.run({ name: 'discovery', informers, workers: 1, sync: lookForKinds })
-  discovery.add('kinds')
+export function startGarbageCollector(context: Context): void { new GarbageCollector(context).start() }
 
-  function watches(resource: Resource): boolean { return !ignored.has(resource.plural) }
+class GarbageCollector {
+  readonly #context: Context
+  readonly #client: Client
+  readonly #log: Log
+  readonly #recorder: EventRecorder
+  readonly #graph = new Graph()
+  /** By apiVersion and kind, as owner references name them. */
+  readonly #kinds = new Map<string, Resource>()
+  readonly #queue: WorkQueue
+  readonly #discovery: WorkQueue
 
-  function watch(resource: Resource) {
-    kinds.set(`${groupVersion(resource)}/${resource.kind}`, resource)
-    const informer = context.informer<KubeObject>(resource)
-    informer.onChange(({ old, now }) => { if (now) changed({ resource, metadata: now.metadata }, old); else removed(old!) })
-    return informer
+  constructor(context: Context) {
+    this.#context = context
+    this.#client = context.client
+    this.#log = context.log.named('garbagecollector')
+    this.#recorder = context.recorder('garbage-collector-controller')
+    const informers = known.map(resource => context.informer(resource))
+    this.#queue = context.run({ name: 'garbagecollector', informers, workers: 20, sync: uid => this.#sync(uid) })
+    this.#discovery = context.run({ name: 'discovery', informers, workers: 1, sync: () => this.#lookForKinds() })
   }
 
-  function changed(entry: Entry, old: KubeObject | undefined): void {
-    graph.set(entry)
+  start(): void {
+    for (const resource of known) this.#watch(resource)
+    this.#discovery.add('kinds')
+  }
+
+  #watch(resource: Resource): void {
+    this.#kinds.set(`${groupVersion(resource)}/${resource.kind}`, resource)
+    this.#context.informer<KubeObject>(resource).onChange(({ old, now }) => { if (now) this.#changed({ resource, metadata: now.metadata }, old); else this.#removed(old!) })
+  }
+
+  #changed(entry: Entry, old: KubeObject | undefined): void {
+    this.#graph.set(entry)
     const uid = entry.metadata.uid!
-    if (!sameOwners(old, entry) && !allPresent(entry)) queue.add(uid)
-    if (isDeletingDependents(entry) || isOrphaning(entry)) queue.add(uid)
+    if (!sameOwners(old, entry) && !this.#allPresent(entry)) this.#queue.add(uid)
+    if (isDeletingDependents(entry) || isOrphaning(entry)) this.#queue.add(uid)
     // An owner that stops blocking, or a dependent that lost its reference, may free the one that waits.
-    for (const { uid: owner } of [...entry.metadata.ownerReferences ?? [], ...old?.metadata.ownerReferences ?? []]) if (waits(owner)) queue.add(owner)
-    if (isDeletingDependents(entry)) for (const dependent of graph.dependents(uid)) queue.add(dependent.metadata.uid!)
+    for (const { uid: owner } of [...entry.metadata.ownerReferences ?? [], ...old?.metadata.ownerReferences ?? []]) if (this.#waits(owner)) this.#queue.add(owner)
+    if (isDeletingDependents(entry)) for (const dependent of this.#graph.dependents(uid)) this.#queue.add(dependent.metadata.uid!)
   }
-  function removed(object: KubeObject): void {
+  #removed(object: KubeObject): void {
     const uid = object.metadata.uid!
-    graph.delete(uid)
-    for (const dependent of graph.dependents(uid)) queue.add(dependent.metadata.uid!)
-    for (const { uid: owner } of object.metadata.ownerReferences ?? []) if (waits(owner)) queue.add(owner)
+    this.#graph.delete(uid)
+    for (const dependent of this.#graph.dependents(uid)) this.#queue.add(dependent.metadata.uid!)
+    for (const { uid: owner } of object.metadata.ownerReferences ?? []) if (this.#waits(owner)) this.#queue.add(owner)
   }
-  function waits(uid: string): boolean { const entry = graph.get(uid); return entry !== undefined && isDeletingDependents(entry) }
+  #waits(uid: string): boolean { const entry = this.#graph.get(uid); return entry !== undefined && isDeletingDependents(entry) }
 
   /** The usual case, which costs no request: every owner is here and none waits for its dependents. */
-  function allPresent({ metadata }: Entry): boolean {
+  #allPresent({ metadata }: Entry): boolean {
     return (metadata.ownerReferences ?? []).every(reference => {
-      const owner = graph.get(reference.uid)
+      const owner = this.#graph.get(reference.uid)
       return owner !== undefined && owner.metadata.name === reference.name && !isDeletingDependents(owner) && (owner.metadata.namespace ?? metadata.namespace) === metadata.namespace
     })
   }
 
-  async function lookForKinds(): Promise<void> {
-    const { found } = await discover(client, ['list', 'watch', 'delete'])
+  async #lookForKinds(): Promise<void> {
+    const { found } = await discover(this.#client, ['list', 'watch', 'delete'])
     for (const resource of found) {
-      if (kinds.has(`${groupVersion(resource)}/${resource.kind}`) || !watches(resource)) continue
-      log.info('watching a new kind', { kind: resource.kind })
-      watch(resource)
+      if (this.#kinds.has(`${groupVersion(resource)}/${resource.kind}`) || !watches(resource)) continue
+      this.#log.info('watching a new kind', { kind: resource.kind })
+      this.#watch(resource)
     }
-    discovery.addAfter('kinds', discoveryMs)
+    this.#discovery.addAfter('kinds', discoveryMs)
   }
 
-  async function sync(uid: string): Promise<void> {
-    const entry = graph.get(uid)
+  async #sync(uid: string): Promise<void> {
+    const entry = this.#graph.get(uid)
     if (!entry) return
-    if (isOrphaning(entry)) return letGo(entry)
-    if (isDeletingDependents(entry)) return endForeground(entry)
-    if (allPresent(entry)) return
+    if (isOrphaning(entry)) return this.#letGo(entry)
+    if (isDeletingDependents(entry)) return this.#endForeground(entry)
+    if (this.#allPresent(entry)) return
     // The informer may lag: a deletion is decided on what the server says now.
-    const fresh = await read(entry.resource, entry.metadata.namespace, entry.metadata.name)
+    const fresh = await this.#read(entry.resource, entry.metadata.namespace, entry.metadata.name)
     if (fresh?.metadata.uid !== uid) return
     const current: Entry = { resource: entry.resource, metadata: fresh.metadata }
-    const owners = await Promise.all((fresh.metadata.ownerReferences ?? []).map(async reference => ({ reference, state: await stateOf(reference, current) })))
-    await perform(current, verdict(current, owners, graph.dependents(uid)))
+    const owners = await Promise.all((fresh.metadata.ownerReferences ?? []).map(async reference => ({ reference, state: await this.#stateOf(reference, current) })))
+    await this.#perform(current, verdict(current, owners, this.#graph.dependents(uid)))
   }
 
-  async function perform(entry: Entry, decided: ReturnType<typeof verdict>): Promise<void> {
+  async #perform(entry: Entry, decided: ReturnType<typeof verdict>): Promise<void> {
     const { namespace, name, uid, resourceVersion } = entry.metadata
-    if (decided.act === 'dropReferences') await patchOwners(entry, owners => owners.filter(owner => !decided.uids.includes(owner.uid)))
+    if (decided.act === 'dropReferences') await this.#patchOwners(entry, owners => owners.filter(owner => !decided.uids.includes(owner.uid)))
     if (decided.act !== 'delete') return
-    if (decided.unblock) await patchOwners(entry, owners => owners.map(owner => ({ ...owner, blockOwnerDeletion: false })))
-    log.info('deleting what its owners left behind', { resource: entry.resource.plural, name, namespace, policy: decided.policy })
-    await client.delete(entry.resource, namespace, name, { propagationPolicy: decided.policy,
+    if (decided.unblock) await this.#patchOwners(entry, owners => owners.map(owner => ({ ...owner, blockOwnerDeletion: false })))
+    this.#log.info('deleting what its owners left behind', { resource: entry.resource.plural, name, namespace, policy: decided.policy })
+    await this.#client.delete(entry.resource, namespace, name, { propagationPolicy: decided.policy,
       preconditions: { uid, ...(!decided.unblock && { resourceVersion }) } }).catch(ignoreNotFound)
   }
 
   /** Once nothing blocks any more, the owner may go. */
-  async function endForeground(entry: Entry): Promise<void> {
-    const held = blocking(entry, graph.dependents(entry.metadata.uid!))
-    if (held.length === 0) return removeFinalizer(entry, foreground)
-    for (const dependent of held) if (!isDeletingDependents(dependent)) queue.add(dependent.metadata.uid!)
+  async #endForeground(entry: Entry): Promise<void> {
+    const held = blocking(entry, this.#graph.dependents(entry.metadata.uid!))
+    if (held.length === 0) return this.#removeFinalizer(entry, foreground)
+    for (const dependent of held) if (!isDeletingDependents(dependent)) this.#queue.add(dependent.metadata.uid!)
   }
 
   /** Dependents lose their reference; then the owner may go. */
-  async function letGo(entry: Entry): Promise<void> {
+  async #letGo(entry: Entry): Promise<void> {
     const { uid } = entry.metadata
-    await Promise.all(graph.dependents(uid!).map(dependent => patchOwners(dependent, owners => owners.filter(owner => owner.uid !== uid))))
-    await removeFinalizer(entry, orphan)
+    await Promise.all(this.#graph.dependents(uid!).map(dependent => this.#patchOwners(dependent, owners => owners.filter(owner => owner.uid !== uid))))
+    await this.#removeFinalizer(entry, orphan)
   }
 
-  async function stateOf(reference: OwnerReference, dependent: Entry): Promise<OwnerState> {
-    if (graph.isGone(reference.uid)) return 'absent'
-    const owner = graph.get(reference.uid), resource = kinds.get(`${reference.apiVersion}/${reference.kind}`)
+  async #stateOf(reference: OwnerReference, dependent: Entry): Promise<OwnerState> {
+    if (this.#graph.isGone(reference.uid)) return 'absent'
+    const owner = this.#graph.get(reference.uid), resource = this.#kinds.get(`${reference.apiVersion}/${reference.kind}`)
     if (!resource) return 'unresolvable' // a kind that the server does not (yet) tell of
     if (resource.namespaced && !dependent.metadata.namespace) return 'unresolvable'
     const namespace = resource.namespaced ? dependent.metadata.namespace : undefined
     if (owner && owner.metadata.namespace === namespace && owner.metadata.name === reference.name) return isDeletingDependents(owner) ? 'waiting' : 'present'
-    const found = await read(resource, namespace, reference.name)
+    const found = await this.#read(resource, namespace, reference.name)
     if (found?.metadata.uid === reference.uid) return isDeletingDependents({ resource, metadata: found.metadata }) ? 'waiting' : 'present'
-    if (owner && owner.metadata.namespace !== namespace) recorder.event({ apiVersion: groupVersion(dependent.resource), kind: dependent.resource.kind, metadata: dependent.metadata }, 'Warning', 'OwnerRefInvalidNamespace',
+    if (owner && owner.metadata.namespace !== namespace) this.#recorder.event({ apiVersion: groupVersion(dependent.resource), kind: dependent.resource.kind, metadata: dependent.metadata }, 'Warning', 'OwnerRefInvalidNamespace',
       `ownerRef [${reference.apiVersion}/${reference.kind}, namespace: ${namespace ?? ''}, name: ${reference.name}, uid: ${reference.uid}] does not exist in namespace "${namespace ?? ''}"`)
     return 'absent'
   }
 
-  async function read(resource: Resource, namespace: string | undefined, name: string): Promise<KubeObject | undefined> {
-    return client.get<KubeObject>(resource, namespace, name).catch(ignoreNotFound)
+  async #read(resource: Resource, namespace: string | undefined, name: string): Promise<KubeObject | undefined> {
+    return this.#client.get<KubeObject>(resource, namespace, name).catch(ignoreNotFound)
   }
 
   /** Replaces the list of references; the version makes sure that none that was just added is lost. */
-  async function patchOwners({ resource, metadata }: Entry, change: (owners: readonly OwnerReference[]) => OwnerReference[]): Promise<void> {
+  async #patchOwners({ resource, metadata }: Entry, change: (owners: readonly OwnerReference[]) => OwnerReference[]): Promise<void> {
     const ownerReferences = change(metadata.ownerReferences ?? [])
-    await client.patch(resource, metadata.namespace, metadata.name, { metadata: { uid: metadata.uid, resourceVersion: metadata.resourceVersion, ownerReferences } }).catch(ignoreNotFound)
+    await this.#client.patch(resource, metadata.namespace, metadata.name, { metadata: { uid: metadata.uid, resourceVersion: metadata.resourceVersion, ownerReferences } }).catch(ignoreNotFound)
   }
-  async function removeFinalizer({ resource, metadata }: Entry, finalizer: string): Promise<void> {
+  async #removeFinalizer({ resource, metadata }: Entry, finalizer: string): Promise<void> {
     const finalizers = (metadata.finalizers ?? []).filter(other => other !== finalizer)
     try {
-      await client.patch(resource, metadata.namespace, metadata.name, { metadata: { uid: metadata.uid, resourceVersion: metadata.resourceVersion, finalizers } })
+      await this.#client.patch(resource, metadata.namespace, metadata.name, { metadata: { uid: metadata.uid, resourceVersion: metadata.resourceVersion, finalizers } })
     } catch (error) {
       if (!isConflict(error)) return ignoreNotFound(error)
       throw error
@@ -140,6 +161,5 @@ export function startGarbageCollector(context: Context): void {
 }
 
 const sameOwners = (old: KubeObject | undefined, entry: Entry) =>
-  old !== undefined && controllerOf(old)?.uid === entry.metadata.ownerReferences?.find(owner => owner.controller)?.uid &&
-  JSON.stringify(old.metadata.ownerReferences) === JSON.stringify(entry.metadata.ownerReferences)
+  old !== undefined && equal(old.metadata.ownerReferences, entry.metadata.ownerReferences)
 const ignoreNotFound = (error: unknown): undefined => { if (!isNotFound(error)) throw error }

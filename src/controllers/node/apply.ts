@@ -5,7 +5,11 @@ import type { Lease } from '#api/coordination/v1.ts'
 import type { Node, Pod } from '#api/core/v1.ts'
 import { keyOf } from '#api/object.ts'
 import { resources } from '#api/resources.ts'
-import { time } from '#lib/clock.ts'
+import type { Client } from '#client/client.ts'
+import type { EventRecorder } from '#client/events.ts'
+import type { Informer } from '#client/informer.ts'
+import type { WorkQueue } from '#client/workqueue.ts'
+import { time, type Clock } from '#lib/clock.ts'
 import { equal } from '#lib/equal.ts'
 import { isConflict, isNotFound } from '#lib/errors.ts'
 import type { Cidr } from '#net/ip.ts'
@@ -19,82 +23,105 @@ export interface NodeOptions { readonly clusterCidr: Cidr; readonly nodeCidrMask
 
 const monitorMs = 5_000
 
-export function startNodeController(context: Context, options: NodeOptions): void {
-  const { client, clock } = context
-  const nodes = context.informer<Node>(resources.nodes), pods = context.informer<Pod>(resources.pods), leases = context.informer<Lease>(resources.leases)
-  const recorder = context.recorder('node-controller'), taintRecorder = context.recorder('taint-eviction-controller')
-  const seen = new Map<string, { sign: string; at: number }>()
-  const given = new Map<string, string>() // ranges that the informer does not show yet
-  pods.addIndex('node', pod => pod.spec.nodeName ? [pod.spec.nodeName] : [])
+export function startNodeController(context: Context, options: NodeOptions): void { new NodeController(context, options).watch() }
 
-  const queue = context.run({ name: 'node', informers: [nodes, pods, leases], workers: 1, sync })
-  const evictions = context.run({ name: 'taint-eviction', informers: [nodes, pods], sync: evict })
+class NodeController {
+  readonly #options: NodeOptions
+  readonly #client: Client
+  readonly #clock: Clock
+  readonly #nodes: Informer<Node>
+  readonly #pods: Informer<Pod>
+  readonly #leases: Informer<Lease>
+  readonly #recorder: EventRecorder
+  readonly #taintRecorder: EventRecorder
+  readonly #seen = new Map<string, { sign: string; at: number }>()
+  /** Ranges that the informer does not show yet. */
+  readonly #given = new Map<string, string>()
+  readonly #queue: WorkQueue
+  readonly #evictions: WorkQueue
 
-  nodes.onChange(({ old, now }) => {
-    if (!now) { seen.delete(old!.metadata.name); given.delete(old!.metadata.name); return }
-    queue.add(now.metadata.name)
-    if (!equal(old?.spec.taints, now.spec.taints)) for (const pod of pods.byIndex('node', now.metadata.name)) evictions.add(keyOf(pod))
-  })
-  pods.onChange(({ old, now }) => { if (now?.spec.nodeName && (!old?.spec.nodeName || !equal(old.spec.tolerations, now.spec.tolerations))) evictions.add(keyOf(now)) })
+  constructor(context: Context, options: NodeOptions) {
+    this.#options = options
+    this.#client = context.client
+    this.#clock = context.clock
+    this.#nodes = context.informer<Node>(resources.nodes)
+    this.#pods = context.informer<Pod>(resources.pods)
+    this.#leases = context.informer<Lease>(resources.leases)
+    this.#recorder = context.recorder('node-controller')
+    this.#taintRecorder = context.recorder('taint-eviction-controller')
+    this.#pods.addIndex('node', pod => pod.spec.nodeName ? [pod.spec.nodeName] : [])
+    this.#queue = context.run({ name: 'node', informers: [this.#nodes, this.#pods, this.#leases], workers: 1, sync: key => this.#sync(key) })
+    this.#evictions = context.run({ name: 'taint-eviction', informers: [this.#nodes, this.#pods], sync: key => this.#evict(key) })
+  }
 
-  async function sync(name: string): Promise<void> {
-    const node = nodes.get(name)
+  watch(): void {
+    this.#nodes.onChange(({ old, now }) => {
+      const { name } = (now ?? old)!.metadata
+      if (!now) { this.#seen.delete(name); this.#given.delete(name); return }
+      this.#queue.add(name)
+      if (!equal(old?.spec.taints, now.spec.taints)) for (const pod of this.#pods.byIndex('node', name)) this.#evictions.add(keyOf(pod))
+    })
+    this.#pods.onChange(({ old, now }) => { if (now?.spec.nodeName && (!old?.spec.nodeName || !equal(old.spec.tolerations, now.spec.tolerations))) this.#evictions.add(keyOf(now)) })
+  }
+
+  async #sync(name: string): Promise<void> {
+    const node = this.#nodes.get(name)
     if (!node) return
-    const lease = leases.get(`kube-node-lease/${name}`), sign = signOfLife(node, lease?.spec.renewTime), now = clock.now()
-    if (seen.get(name)?.sign !== sign) seen.set(name, { sign, at: now })
-    queue.addAfter(name, monitorMs)
-    await allocate(node)
-    const lost = lostConditions(node, { lastSeen: seen.get(name)!.at, now })
-    if (lost) await client.patch(resources.nodes, undefined, name, { metadata: { resourceVersion: node.metadata.resourceVersion }, status: { conditions: lost } }, { subresource: 'status' })
+    const lease = this.#leases.get(`kube-node-lease/${name}`), sign = signOfLife(node, lease?.spec.renewTime), now = this.#clock.now()
+    if (this.#seen.get(name)?.sign !== sign) this.#seen.set(name, { sign, at: now })
+    this.#queue.addAfter(name, monitorMs)
+    await this.#allocate(node)
+    const lost = lostConditions(node, { lastSeen: this.#seen.get(name)!.at, now })
+    if (lost) await this.#client.patch(resources.nodes, undefined, name, { metadata: { resourceVersion: node.metadata.resourceVersion }, status: { conditions: lost } }, { subresource: 'status' })
     const current = lost ? { ...node, status: { ...node.status, conditions: lost } } : node
-    if (readyOf(current) && readyOf(current)!.status !== 'True') await markPodsNotReady(current)
-    await writeTaints(current, now)
+    if (readyOf(current) && readyOf(current)!.status !== 'True') await this.#markPodsNotReady(current)
+    await this.#writeTaints(current, now)
   }
 
-  async function allocate(node: Node): Promise<void> {
+  async #allocate(node: Node): Promise<void> {
     const { name } = node.metadata
-    if (node.spec.podCIDR) { given.delete(name); return }
-    const others = nodes.list().map(other => given.has(other.metadata.name) ? { ...other, spec: { ...other.spec, podCIDRs: [given.get(other.metadata.name)!] } } : other)
-    const cidr = given.get(name) ?? freeCidr(others, { clusterCidr: options.clusterCidr, maskSize: options.nodeCidrMaskSize })
-    if (cidr === undefined) return recorder.event(node, 'Normal', 'CIDRNotAvailable', `Node ${name} status is now: CIDRNotAvailable`)
-    given.set(name, cidr)
-    await client.patch(resources.nodes, undefined, name, { spec: { podCIDR: cidr, podCIDRs: [cidr] } })
+    if (node.spec.podCIDR) { this.#given.delete(name); return }
+    const others = this.#nodes.list().map(other => this.#given.has(other.metadata.name) ? { ...other, spec: { ...other.spec, podCIDRs: [this.#given.get(other.metadata.name)!] } } : other)
+    const cidr = this.#given.get(name) ?? freeCidr(others, { clusterCidr: this.#options.clusterCidr, maskSize: this.#options.nodeCidrMaskSize })
+    if (cidr === undefined) return this.#recorder.event(node, 'Normal', 'CIDRNotAvailable', `Node ${name} status is now: CIDRNotAvailable`)
+    this.#given.set(name, cidr)
+    await this.#client.patch(resources.nodes, undefined, name, { spec: { podCIDR: cidr, podCIDRs: [cidr] } })
   }
 
-  async function writeTaints(node: Node, now: number): Promise<void> {
+  async #writeTaints(node: Node, now: number): Promise<void> {
     const next = taints(node, now)
     if (equal(next, node.spec.taints ?? [])) return
     // From the server's own copy: the conditions may just have been written.
-    const fresh = await client.get<Node>(resources.nodes, undefined, node.metadata.name)
+    const fresh = await this.#client.get<Node>(resources.nodes, undefined, node.metadata.name)
     const wanted = taints(fresh, now)
-    if (!equal(wanted, fresh.spec.taints ?? [])) await client.patch(resources.nodes, undefined, node.metadata.name, { metadata: { resourceVersion: fresh.metadata.resourceVersion }, spec: { taints: wanted } })
+    if (!equal(wanted, fresh.spec.taints ?? [])) await this.#client.patch(resources.nodes, undefined, node.metadata.name, { metadata: { resourceVersion: fresh.metadata.resourceVersion }, spec: { taints: wanted } })
   }
 
   /** Traffic must leave a node that is lost before its pods do (MarkPodsNotReady). */
-  async function markPodsNotReady(node: Node): Promise<void> {
-    const affected = pods.byIndex('node', node.metadata.name).filter(pod => !pod.metadata.deletionTimestamp && pod.status?.conditions?.some(c => c.type === 'Ready' && c.status === 'True'))
+  async #markPodsNotReady(node: Node): Promise<void> {
+    const affected = this.#pods.byIndex('node', node.metadata.name).filter(pod => !pod.metadata.deletionTimestamp && pod.status?.conditions?.some(c => c.type === 'Ready' && c.status === 'True'))
     if (affected.length === 0) return
-    recorder.event(node, 'Normal', 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`)
+    this.#recorder.event(node, 'Normal', 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`)
     await Promise.all(affected.map(async pod => {
-      recorder.event(pod, 'Warning', 'NodeNotReady', 'Node is not ready')
-      await patchCondition(pod, { type: 'Ready', status: 'False' })
+      this.#recorder.event(pod, 'Warning', 'NodeNotReady', 'Node is not ready')
+      await this.#patchCondition(pod, { type: 'Ready', status: 'False' })
     }))
   }
 
-  async function evict(key: string): Promise<void> {
-    const pod = pods.get(key), node = pod && nodes.get(pod.spec.nodeName ?? '')
+  async #evict(key: string): Promise<void> {
+    const pod = this.#pods.get(key), node = pod && this.#nodes.get(pod.spec.nodeName ?? '')
     if (!node || pod.metadata.deletionTimestamp || isTerminal(pod)) return
-    const wait = untilEviction(pod, node.spec.taints, clock.now())
+    const wait = untilEviction(pod, node.spec.taints, this.#clock.now())
     if (wait === undefined) return
-    if (wait > 0) return evictions.addAfter(key, wait)
-    taintRecorder.event(pod, 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${key}`)
-    await patchCondition(pod, { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager', message: 'Taint manager: deleting due to NoExecute taint' })
-    await client.delete(resources.pods, pod.metadata.namespace, pod.metadata.name, { preconditions: { uid: pod.metadata.uid } }).catch(ignoreGone)
+    if (wait > 0) return this.#evictions.addAfter(key, wait)
+    this.#taintRecorder.event(pod, 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${key}`)
+    await this.#patchCondition(pod, { type: 'DisruptionTarget', status: 'True', reason: 'DeletionByTaintManager', message: 'Taint manager: deleting due to NoExecute taint' })
+    await this.#client.delete(resources.pods, pod.metadata.namespace, pod.metadata.name, { preconditions: { uid: pod.metadata.uid } }).catch(ignoreGone)
   }
 
-  async function patchCondition(pod: Pod, condition: { type: string; status: string; reason?: string; message?: string }): Promise<void> {
-    await client.patch(resources.pods, pod.metadata.namespace, pod.metadata.name, { metadata: { uid: pod.metadata.uid },
-      status: { conditions: [{ ...condition, lastTransitionTime: time(clock.now()) }] } }, { type: 'strategic', subresource: 'status' }).catch(ignoreGone)
+  async #patchCondition(pod: Pod, condition: { type: string; status: string; reason?: string; message?: string }): Promise<void> {
+    await this.#client.patch(resources.pods, pod.metadata.namespace, pod.metadata.name, { metadata: { uid: pod.metadata.uid },
+      status: { conditions: [{ ...condition, lastTransitionTime: time(this.#clock.now()) }] } }, { type: 'strategic', subresource: 'status' }).catch(ignoreGone)
   }
 }
 

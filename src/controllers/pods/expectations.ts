@@ -1,6 +1,7 @@
 // What a controller has asked for and its informer has not shown yet (upstream's
 // UIDTrackingControllerExpectations). Until all of it is seen nothing more is created or deleted:
 // this is what prevents doing a thing twice on a copy that lags behind.
+import type { KubeObject } from '#api/object.ts'
 
 interface Expected { creations: number; readonly deletions: Set<string>; readonly since: number }
 
@@ -18,6 +19,11 @@ export class Expectations {
     if (expected) expected.creations--
   }
   deletionObserved(owner: string, pod: string): void { this.#expected.get(owner)?.deletions.delete(pod) }
+  /** What the informer shows of the owner's pod. */
+  observe(owner: string, { old, now }: { old: KubeObject | undefined; now: KubeObject | undefined }): void {
+    if (!old) this.creationObserved(owner)
+    if (!now || (now.metadata.deletionTimestamp && !old?.metadata.deletionTimestamp)) this.deletionObserved(owner, (now ?? old)!.metadata.uid!)
+  }
   forget(owner: string): void { this.#expected.delete(owner) }
 
   /** True also after five minutes: an event that was never seen must not stop the controller forever. */

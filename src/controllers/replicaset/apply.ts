@@ -4,6 +4,9 @@ import type { ReplicaSet } from '#api/apps/v1.ts'
 import type { Pod } from '#api/core/v1.ts'
 import { controllerOf, keyOf, matchesSelector } from '#api/object.ts'
 import { resources } from '#api/resources.ts'
+import type { EventRecorder } from '#client/events.ts'
+import type { Informer } from '#client/informer.ts'
+import type { WorkQueue } from '#client/workqueue.ts'
 import { isConflict, isNotFound } from '#lib/errors.ts'
 import { slowStart, type Context } from '../apply.ts'
 import { addOwnerIndexes, claimOf, createPod, deletePod, isNamespaceTerminating } from '../pods/apply.ts'
@@ -13,67 +16,81 @@ import { podFromTemplate } from '../pods/template.ts'
 import { replicas } from './replicas.ts'
 import { sameStatus, status, type StatusInput } from './status.ts'
 
-export function startReplicaSetController(context: Context): void {
-  const sets = context.informer<ReplicaSet>(resources.replicasets), pods = context.informer<Pod>(resources.pods)
-  const recorder = context.recorder('replicaset-controller')
-  const expectations = new Expectations()
-  addOwnerIndexes(pods)
-  addOwnerIndexes(sets)
-  sets.addIndex('namespace', set => [set.metadata.namespace!])
+export function startReplicaSetController(context: Context): void { new ReplicaSetController(context).watch() }
 
-  const queue = context.run({ name: 'replicaset', informers: [sets, pods], sync })
+interface Failure { readonly condition: NonNullable<StatusInput['failure']>; readonly error: unknown }
 
-  sets.onChange(({ old, now }) => {
-    if (!now) expectations.forget(old!.metadata.uid!)
-    queue.add(keyOf((now ?? old)!))
-  })
-  pods.onChange(({ old, now }) => {
-    const pod = (now ?? old)!, owner = controllerOf(pod)
+class ReplicaSetController {
+  readonly #context: Context
+  readonly #sets: Informer<ReplicaSet>
+  readonly #pods: Informer<Pod>
+  readonly #recorder: EventRecorder
+  readonly #expectations = new Expectations()
+  readonly #queue: WorkQueue
+
+  constructor(context: Context) {
+    this.#context = context
+    this.#sets = context.informer<ReplicaSet>(resources.replicasets)
+    this.#pods = context.informer<Pod>(resources.pods)
+    this.#recorder = context.recorder('replicaset-controller')
+    addOwnerIndexes(this.#pods)
+    addOwnerIndexes(this.#sets)
+    this.#sets.addIndex('namespace', set => [set.metadata.namespace!])
+    this.#queue = context.run({ name: 'replicaset', informers: [this.#sets, this.#pods], sync: key => this.#sync(key) })
+  }
+
+  watch(): void {
+    this.#sets.onChange(({ old, now }) => {
+      if (!now) this.#expectations.forget(old!.metadata.uid!)
+      this.#queue.add(keyOf((now ?? old)!))
+    })
+    this.#pods.onChange(({ old, now }) => this.#podChanged(old, now))
+  }
+
+  #podChanged(old: Pod | undefined, now: Pod | undefined): void {
+    const pod = (now ?? old)!, owner = controllerOf(pod), { namespace } = pod.metadata
     if (owner?.kind === 'ReplicaSet') {
-      if (!old) expectations.creationObserved(owner.uid)
-      if (!now || (now.metadata.deletionTimestamp && !old?.metadata.deletionTimestamp)) expectations.deletionObserved(owner.uid, pod.metadata.uid!)
-      queue.add(`${pod.metadata.namespace}/${owner.name}`)
+      this.#expectations.observe(owner.uid, { old, now })
+      this.#queue.add(`${namespace}/${owner.name}`)
     }
     const former = old && controllerOf(old)
-    if (former?.kind === 'ReplicaSet' && former.uid !== owner?.uid) queue.add(`${pod.metadata.namespace}/${former.name}`)
-    if (!owner && now) for (const set of sets.byIndex('namespace', pod.metadata.namespace!)) if (matchesSelector(set.spec.selector, pod.metadata.labels)) queue.add(keyOf(set))
-  })
+    if (former?.kind === 'ReplicaSet' && former.uid !== owner?.uid) this.#queue.add(`${namespace}/${former.name}`)
+    if (!owner && now) for (const set of this.#sets.byIndex('namespace', namespace!)) if (matchesSelector(set.spec.selector, pod.metadata.labels)) this.#queue.add(keyOf(set))
+  }
 
-  async function sync(key: string): Promise<void> {
-    const set = sets.get(key)
+  async #sync(key: string): Promise<void> {
+    const set = this.#sets.get(key)
     if (!set) return
-    const now = context.clock.now()
-    const mayManage = expectations.satisfied(set.metadata.uid!, now)
-    const all = pods.byIndex('controller', set.metadata.uid!)
-    const active = await claimOf<Pod>(context, resources.pods, { owner: { resource: resources.replicasets, object: set }, selector: set.spec.selector, consider: isActive })
-    const failure = mayManage && !set.metadata.deletionTimestamp ? await manage(set, active, now) : undefined
-    await writeStatus(set, { active, terminating: all.filter(isTerminating), failure: failure?.condition, now })
+    const now = this.#context.clock.now()
+    const mayManage = this.#expectations.satisfied(set.metadata.uid!, now)
+    const all = this.#pods.byIndex('controller', set.metadata.uid!)
+    const active = await claimOf<Pod>(this.#context, resources.pods, { owner: { resource: resources.replicasets, object: set }, selector: set.spec.selector, consider: isActive })
+    const failure = mayManage && !set.metadata.deletionTimestamp ? await this.#manage(set, active, now) : undefined
+    await this.#writeStatus(set, { active, terminating: all.filter(isTerminating), failure: failure?.condition, now })
     if (failure && !isNamespaceTerminating(failure.error)) throw failure.error
     const wait = untilAvailable(active, set.spec.minReadySeconds ?? 0, now)
-    if (wait !== undefined) queue.addAfter(key, wait)
+    if (wait !== undefined) this.#queue.addAfter(key, wait)
   }
 
-  interface Failure { readonly condition: NonNullable<StatusInput['failure']>; readonly error: unknown }
-
-  async function manage(set: ReplicaSet, active: readonly Pod[], now: number): Promise<Failure | undefined> {
-    const todo = replicas(set, active, { related: relatedPods(set), now })
-    if (todo.create > 0) return create(set, todo.create, now)
-    return todo.delete.length > 0 ? remove(set, todo.delete, now) : undefined
+  async #manage(set: ReplicaSet, active: readonly Pod[], now: number): Promise<Failure | undefined> {
+    const todo = replicas(set, active, { related: this.#relatedPods(set), now })
+    if (todo.create > 0) return this.#create(set, todo.create, now)
+    return todo.delete.length > 0 ? this.#remove(set, todo.delete, now) : undefined
   }
 
-  async function create(set: ReplicaSet, count: number, now: number): Promise<Failure | undefined> {
+  async #create(set: ReplicaSet, count: number, now: number): Promise<Failure | undefined> {
     const uid = set.metadata.uid!
-    expectations.expect(uid, { creations: count, now })
-    const { done, error } = await slowStart(count, async () => { await createPod(context, recorder, { owner: set, pod: podFromTemplate(set, set.spec.template!) }) })
-    for (let missing = done; missing < count; missing++) expectations.creationObserved(uid)
+    this.#expectations.expect(uid, { creations: count, now })
+    const { done, error } = await slowStart(count, async () => { await createPod(this.#context, this.#recorder, { owner: set, pod: podFromTemplate(set, set.spec.template!) }) })
+    for (let missing = done; missing < count; missing++) this.#expectations.creationObserved(uid)
     return error === undefined ? undefined : { condition: { reason: 'FailedCreate', message: (error as Error).message }, error }
   }
 
-  async function remove(set: ReplicaSet, chosen: readonly Pod[], now: number): Promise<Failure | undefined> {
+  async #remove(set: ReplicaSet, chosen: readonly Pod[], now: number): Promise<Failure | undefined> {
     const uid = set.metadata.uid!
-    expectations.expect(uid, { deletions: chosen.map(pod => pod.metadata.uid!), now })
-    const errors = await Promise.all(chosen.map(pod => deletePod(context, recorder, { owner: set, pod }).catch((error: unknown) => {
-      expectations.deletionObserved(uid, pod.metadata.uid!)
+    this.#expectations.expect(uid, { deletions: chosen.map(pod => pod.metadata.uid!), now })
+    const errors = await Promise.all(chosen.map(pod => deletePod(this.#context, this.#recorder, { owner: set, pod }).catch((error: unknown) => {
+      this.#expectations.deletionObserved(uid, pod.metadata.uid!)
       return isNotFound(error) || isConflict(error) ? undefined : error
     })))
     const error = errors.find(failed => failed !== undefined)
@@ -81,17 +98,17 @@ export function startReplicaSetController(context: Context): void {
   }
 
   /** Active pods of all sets with the same owner, this one's included (upstream's getIndirectlyRelatedPods). */
-  function relatedPods(set: ReplicaSet): Pod[] {
+  #relatedPods(set: ReplicaSet): Pod[] {
     const owner = controllerOf(set)
-    const siblings = owner ? sets.byIndex('controller', owner.uid) : [set]
-    return siblings.flatMap(sibling => pods.byIndex('controller', sibling.metadata.uid!)).filter(isActive)
+    const siblings = owner ? this.#sets.byIndex('controller', owner.uid) : [set]
+    return siblings.flatMap(sibling => this.#pods.byIndex('controller', sibling.metadata.uid!)).filter(isActive)
   }
 
-  async function writeStatus(set: ReplicaSet, input: StatusInput): Promise<void> {
+  async #writeStatus(set: ReplicaSet, input: StatusInput): Promise<void> {
     const next = status(set, input)
     if (sameStatus(set.status, next)) return
     try {
-      await context.client.update<ReplicaSet>(resources.replicasets, { ...set, status: next }, 'status')
+      await this.#context.client.update<ReplicaSet>(resources.replicasets, { ...set, status: next }, 'status')
     } catch (error) {
       // A newer version of the set is on its way to the informer and will be synced in its turn.
       if (isNotFound(error)) return
