@@ -102,6 +102,22 @@ describe('who is let in', () => {
   })
 })
 
+describe('acting as somebody else', () => {
+  const whoami = (headers: Record<string, string>, request: Ask = {}) => post('/apis/authentication.k8s.io/v1/selfsubjectreviews', {}, { ...request, headers: { ...request.headers, ...headers } })
+  test('is for those who may', async () => {
+    const { json } = await whoami({ 'impersonate-user': 'bob', 'impersonate-group': 'staff', 'impersonate-extra-reason%2Fx': 'drill' })
+    assert.deepEqual(json.status.userInfo, { username: 'bob', groups: ['staff', 'system:authenticated'], extra: { 'reason/x': ['drill'] } })
+    const account = await whoami({ 'impersonate-user': 'system:serviceaccount:dev:robot' })
+    assert.deepEqual(account.json.status.userInfo.groups, ['system:serviceaccounts', 'system:serviceaccounts:dev', 'system:authenticated'])
+  })
+  test('and for nobody else', async () => {
+    const token = (await post('/api/v1/namespaces/default/serviceaccounts/default/token', { spec: {} })).json.status.token as string
+    const { status, json } = await whoami({ 'impersonate-user': 'kubernetes-admin', 'impersonate-group': 'system:masters' }, bearer(token))
+    assert.deepEqual([status, json.message], [403, 'users "kubernetes-admin" is forbidden: User "system:serviceaccount:default:default" cannot impersonate resource "users" in API group "" at the cluster scope'])
+  })
+  test('needs a user', async () => { assert.equal((await whoami({ 'impersonate-group': 'x' })).status, 400) })
+})
+
 describe('service account tokens', () => {
   const tokenFor = async (spec: object): Promise<Answer> => post('/api/v1/namespaces/default/serviceaccounts/default/token', { spec })
   test('let the account in', async () => {
