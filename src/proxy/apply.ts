@@ -1,39 +1,18 @@
 // The proxy of one node at work: takes changes in, and brings the kernel to the desired state, one
 // sync at a time. Deciding is state.ts and iptables/rules.ts; this file is timing, failure and order.
-import { networkInterfaces } from 'node:os'
 import type { Node } from '#api/core/v1.ts'
-import type { Conntrack } from '#host/conntrack.ts'
 import type { Iptables } from '#host/iptables.ts'
-import { equal } from '#lib/equal.ts'
-import type { Log } from '#lib/log.ts'
-import type { Family } from '#net/ip.ts'
-import type { ProxyConfig } from './config.ts'
-import { parseFlows, staleFlows, udpTargets, type UdpTargets } from './conntrack.ts'
-import { healthCheckAnswer, healthChecks, type HealthCheck, type ProxyHealth } from './health.ts'
-import { IptablesApplier, type Applied } from './iptables/apply.ts'
-import type { RuleOptions } from './iptables/options.ts'
-import { jumps, ruleGenerator } from './iptables/rules.ts'
-import { ruleCount, type Ruleset } from './iptables/ruleset.ts'
-import type { Metrics } from './metrics.ts'
-import { ruleOptions } from './node.ts'
+import { FamilyProxy, type FamilyOptions } from './family/apply.ts'
+import { healthCheckAnswer, healthChecks, type HealthCheck } from './health.ts'
 import type { HealthCheckServers } from './server.ts'
-import { ProxyState, type Change, type ProxiedPort } from './state.ts'
+import type { Change } from './state.ts'
 
-export interface ServiceProxyOptions {
-  readonly config: ProxyConfig
-  readonly nodeName: string
+export interface ServiceProxyOptions extends FamilyOptions {
   /** One for each IP family that this machine has. */
   readonly iptables: readonly Iptables[]
-  /** undefined: stale UDP flows stay until they time out. */
-  readonly conntrack: Conntrack | undefined
-  readonly metrics: Metrics
-  readonly health: ProxyHealth
   readonly healthChecks: HealthCheckServers
-  readonly log: Log
 }
 
-const fullSyncPeriodMs = 3_600_000
-const largeClusterEndpoints = 1000
 /** Changes that belong together (a Service and its EndpointSlice) arrive within this time. */
 const gatherMs = 1
 const maxRestMs = 1000
@@ -142,153 +121,4 @@ export class ServiceProxy {
     const due = await Promise.all(this.#families.map(family => family.isFullSyncDue()))
     if (due.some(Boolean)) this.#queue()
   }
-}
-
-/** One IP family: its state, its rules, its kernel tables. */
-class FamilyProxy {
-  readonly family: Family
-  readonly state: ProxyState
-  ports: readonly ProxiedPort[] = []
-  options: RuleOptions | undefined
-  readonly #iptables: Iptables
-  readonly #options: ServiceProxyOptions
-  readonly #labels: { readonly ip_family: string }
-  #node: Node | undefined
-  #applier: IptablesApplier
-  #generate: (ports: readonly ProxiedPort[]) => Ruleset = () => { throw new Error('no options yet') }
-  #udp: UdpTargets = new Map()
-  #lastFullSync = 0
-  #pending = { Service: 0, EndpointSlice: 0, Node: 0 }
-  #triggers = new Set<number>()
-
-  constructor(iptables: Iptables, options: ServiceProxyOptions) {
-    this.#iptables = iptables
-    this.family = iptables.family
-    this.#options = options
-    this.#labels = { ip_family: `IPv${iptables.family}` }
-    this.state = new ProxyState({ nodeName: options.nodeName, family: iptables.family })
-    this.#applier = this.#newApplier()
-  }
-
-  change(change: Change): boolean {
-    const matters = this.state.applyChange(change)
-    if (!matters) return false
-    this.#pending[change.kind]++
-    if (change.kind === 'EndpointSlice') this.#noteTrigger(change.now?.metadata.annotations)
-    return true
-  }
-
-  /** True when the rules depend on what changed. */
-  setNode(node: Node | undefined): boolean {
-    this.#node = node
-    return this.options !== undefined && !equal(this.options, this.#ruleOptions())
-  }
-
-  forget(): void { this.#applier.forget() }
-
-  async isFullSyncDue(): Promise<boolean> {
-    const endpoints = this.ports.reduce((sum, port) => sum + port.reachable.length, 0)
-    if (Date.now() - this.#lastFullSync > fullSyncPeriodMs && endpoints <= largeClusterEndpoints) { this.forget(); return true }
-    if (await this.#applier.checkFlushed()) {
-      this.#options.log.warn('the tables were flushed by another program: writing all rules anew', this.#labels)
-      return true
-    }
-    return !equal(this.options, this.#ruleOptions()) // the machine got or lost an address
-  }
-
-  async sync(): Promise<void> {
-    const { metrics } = this.#options
-    const started = performance.now()
-    const pending = this.#takePending()
-    const ruleset = this.#ruleset()
-    try {
-      const applied = await this.#applier.apply(ruleset)
-      this.#record(applied, ruleset, (performance.now() - started) / 1000)
-    } catch (error) {
-      metrics.add('sync_proxy_rules_iptables_restore_failures_total', this.#labels)
-      for (const trigger of pending) this.#triggers.add(trigger)
-      throw error
-    }
-    await this.#cleanConntrack()
-    for (const trigger of pending) metrics.observe('network_programming_duration_seconds', (Date.now() - trigger) / 1000, this.#labels)
-    this.#options.health.updated(this.family, Date.now())
-  }
-
-  #ruleset(): Ruleset {
-    const options = this.#ruleOptions()
-    if (!equal(options, this.options)) {
-      this.options = options
-      this.#generate = ruleGenerator(options)
-    }
-    this.ports = this.state.ports()
-    return this.#generate(this.ports)
-  }
-
-  #ruleOptions(): RuleOptions {
-    const { config } = this.#options
-    return ruleOptions(config, { family: this.family, node: this.#node, randomFully: this.#iptables.randomFully,
-      machine: config.nodePortAddresses.length === 0 ? [] : machineAddresses() })
-  }
-
-  #newApplier(): IptablesApplier {
-    return new IptablesApplier(this.#iptables, { jumps: jumps(this.#ruleOptions()), log: this.#options.log })
-  }
-
-  async #cleanConntrack(): Promise<void> {
-    const { conntrack, metrics, log } = this.#options
-    const targets = udpTargets(this.ports, this.#udp)
-    if (equal([...targets.keys()], [...this.#udp.keys()]) && [...targets].every(([key, endpoints]) => equal([...endpoints], [...this.#udp.get(key)!]))) return
-    this.#udp = udpTargets(this.ports)
-    if (!conntrack) return
-    const started = performance.now()
-    try {
-      const flows = staleFlows(parseFlows(await conntrack.listUdp(this.family)), targets, new Set(machineAddresses()))
-      await conntrack.deleteUdp(this.family, flows)
-      metrics.add('conntrack_reconciler_deleted_entries_total', this.#labels, flows.length)
-      metrics.observe('conntrack_reconciler_sync_duration_seconds', (performance.now() - started) / 1000, this.#labels)
-    } catch (error) {
-      log.error('cannot delete stale UDP flows: their clients keep a removed endpoint until they pause', error, this.#labels)
-    }
-  }
-
-  #noteTrigger(annotations: Record<string, string> | undefined): void {
-    const time = Date.parse(annotations?.['endpoints.kubernetes.io/last-change-trigger-time'] ?? '')
-    if (this.#lastFullSync > 0 && !Number.isNaN(time)) this.#triggers.add(time)
-  }
-
-  #takePending(): number[] {
-    const { metrics } = this.#options
-    metrics.add('sync_proxy_rules_service_changes_total', this.#labels, this.#pending.Service)
-    metrics.add('sync_proxy_rules_endpoint_changes_total', this.#labels, this.#pending.EndpointSlice)
-    this.#pending = { Service: 0, EndpointSlice: 0, Node: 0 }
-    const triggers = [...this.#triggers]
-    this.#triggers.clear()
-    return triggers
-  }
-
-  #record({ sync, text, partialFailed }: Applied, ruleset: Ruleset, seconds: number): void {
-    const { metrics } = this.#options, labels = this.#labels
-    if (partialFailed) metrics.add('sync_proxy_rules_iptables_partial_restore_failures_total', labels)
-    metrics.observe('sync_proxy_rules_duration_seconds', seconds, labels)
-    metrics.observe(sync === 'full' ? 'sync_full_proxy_rules_duration_seconds' : 'sync_partial_proxy_rules_duration_seconds', seconds, labels)
-    metrics.set('sync_proxy_rules_last_timestamp_seconds', Date.now() / 1000, labels)
-    if (sync === 'full') this.#lastFullSync = Date.now()
-    const total = ruleCount(ruleset), last = writtenRules(text)
-    for (const table of ['filter', 'nat'] as const) {
-      metrics.set('sync_proxy_rules_iptables_total', total[table], { ...labels, table })
-      metrics.set('sync_proxy_rules_iptables_last', last[table] ?? 0, { ...labels, table })
-    }
-    const without = (policy: 'internalPolicyLocal' | 'externalPolicyLocal') =>
-      this.ports.filter(port => port[policy] && port.hasEndpoints && port.local.length === 0).length
-    metrics.set('sync_proxy_rules_no_local_endpoints_total', without('internalPolicyLocal'), { ...labels, traffic_policy: 'internal' })
-    metrics.set('sync_proxy_rules_no_local_endpoints_total', without('externalPolicyLocal'), { ...labels, traffic_policy: 'external' })
-  }
-}
-
-const machineAddresses = (): string[] => Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(({ address }) => address))
-
-function writtenRules(text: string): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const part of text.split(/^\*/m)) counts[part.slice(0, part.indexOf('\n'))] = (part.match(/^-[AI] /gm) ?? []).length
-  return counts
 }

@@ -63,45 +63,47 @@ export interface Network {
 const link = (a: Namespace, nameA: string, b: Namespace, nameB: string) =>
   a.run(['ip', 'link', 'add', nameA, 'type', 'veth', 'peer', 'name', nameB, 'netns', b.path.split('/')[2]!])
 
+type Machines = Network['machines']
+
 /** `packets.ts` says who has which address; pod-c's machine is its node and the router as well, which refuses what it does not know. */
 export async function makeNetwork(pods: { readonly ports: readonly number[] }): Promise<Network> {
-  const names = ['client', 'node', 'pod-a', 'pod-b', 'pod-c'] as const
-  const [client, node, podA, podB, podC] = await Promise.all(names.map(() => Namespace.make())) as [Namespace, Namespace, Namespace, Namespace, Namespace]
-  const fabric = await Namespace.make()
-  await fabric.run(['ip', 'link', 'add', 'br0', 'type', 'bridge'])
-  for (const [i, machine] of [client, node, podC].entries()) {
-    await link(machine, 'eth0', fabric, `port${i}`)
-    await fabric.run(['sh', '-c', `ip link set port${i} master br0 && ip link set port${i} up`])
+  const [client, node, podA, podB, podC, fabric] = await Promise.all(Array.from({ length: 6 }, () => Namespace.make())) as [Namespace, Namespace, Namespace, Namespace, Namespace, Namespace]
+  const machines = { client, node, 'pod-a': podA, 'pod-b': podB, 'pod-c': podC }
+  await plug(machines, fabric)
+  await giveAddresses(machines)
+  await Promise.all((['pod-a', 'pod-b', 'pod-c'] as const).map(async name => {
+    const { error } = await machines[name].ask({ do: 'listen', name, addresses: network[name].addresses, ports: pods.ports })
+    if (error) throw new Error(`${name} cannot listen: ${error}`)
+  }))
+  return { machines, close: async () => { await Promise.all([...Object.values(machines), fabric].map(namespace => namespace.close())) } }
+}
+
+async function plug(machines: Machines, fabric: Namespace): Promise<void> {
+  await fabric.run(['ip', 'link', 'add', 'br0', 'up', 'type', 'bridge'])
+  for (const name of ['client', 'node', 'pod-c'] as const) {
+    await link(machines[name], 'eth0', fabric, name)
+    await fabric.run(['ip', 'link', 'set', name, 'master', 'br0', 'up'])
   }
-  await fabric.run(['ip', 'link', 'set', 'br0', 'up'])
-  await link(node, 'veth-a', podA, 'eth0')
-  await link(node, 'veth-b', podB, 'eth0')
-  const batch = (namespace: Namespace, lines: string) => namespace.run(['ip', '-batch', '-'], lines.trim() + '\n')
-  const fabricAddress = (last: number) => `
+  await link(machines.node, 'veth-a', machines['pod-a'], 'eth0')
+  await link(machines.node, 'veth-b', machines['pod-b'], 'eth0')
+  // What fairway proxy sets on a node, and what a router needs. Refusals are ICMP, of which the kernel sends each host one a second.
+  const settings = { 'ipv4/ip_forward': 1, 'ipv6/conf/all/forwarding': 1, 'ipv4/conf/all/route_localnet': 1, 'ipv4/icmp_ratelimit': 0, 'ipv6/icmp/ratelimit': 0 }
+  const commands = Object.entries(settings).map(([name, value]) => `echo ${value} > /proc/sys/net/${name}`)
+  for (const name of ['node', 'pod-c'] as const) await machines[name].run(['sh', '-ec', commands.join('\n')])
+}
+
+const fabricAddress = (last: number) => `
 addr add 192.168.109.${last}/24 dev eth0
 addr add fd00:109::${last}/64 dev eth0 nodad
 link set eth0 up`
-  await batch(client, `${fabricAddress(200)}
-route add 10.96.0.0/12 via 192.168.109.101
-route add 203.0.113.0/24 via 192.168.109.101
-route add 198.51.100.0/24 via 192.168.109.101`)
-  await batch(podC, `${fabricAddress(102)}
-addr add 10.244.2.2/32 dev lo
-addr add fd00:244:2::2/128 dev lo nodad
-route add 10.244.1.0/24 via 192.168.109.101
-route add unreachable default`)
-  const podLink = (veth: string, last: number) => `
+/** The node's end of a pod's link: no bridge, so that no packet between pods misses the node's rules. */
+const nodeEnd = (veth: string, last: number) => `
 addr add 10.244.1.1/32 dev ${veth}
 addr add fd00:244:1::1/128 dev ${veth} nodad
 link set ${veth} up
 route add 10.244.1.${last}/32 dev ${veth}
 route add fd00:244:1::${last}/128 dev ${veth}`
-  await batch(node, `${fabricAddress(101)}
-addr add 192.168.109.111/24 dev eth0${podLink('veth-a', 2)}${podLink('veth-b', 3)}
-route add 10.244.2.0/24 via 192.168.109.102
-route add default via 192.168.109.102
-route add default via fd00:109::102`)
-  const pod = (last: number) => `
+const podEnd = (last: number) => `
 addr add 10.244.1.${last}/32 dev eth0
 addr add fd00:244:1::${last}/128 dev eth0 nodad
 link set eth0 up
@@ -109,19 +111,26 @@ route add 10.244.1.1 dev eth0
 route add default via 10.244.1.1
 route add fd00:244:1::1 dev eth0
 route add default via fd00:244:1::1`
-  await batch(podA, pod(2))
-  await batch(podB, pod(3))
-  // What fairway proxy sets on a node, and what a router needs. Refusals are ICMP, of which the kernel sends each host one a second.
-  const settings = { 'ipv4/ip_forward': 1, 'ipv6/conf/all/forwarding': 1, 'ipv4/conf/all/route_localnet': 1, 'ipv4/icmp_ratelimit': 0, 'ipv6/icmp/ratelimit': 0 }
-  const commands = Object.entries(settings).map(([name, value]) => `echo ${value} > /proc/sys/net/${name}`)
-  for (const machine of [node, podC]) await machine.run(['sh', '-ec', commands.join('\n')])
-  await Promise.all(([[podA, 'pod-a'], [podB, 'pod-b'], [podC, 'pod-c']] as const).map(async ([machine, name]) => {
-    const { error } = await machine.ask({ do: 'listen', name, addresses: network[name].addresses, ports: pods.ports })
-    if (error) throw new Error(`${name} cannot listen: ${error}`)
-  }))
-  const all = [client, node, podA, podB, podC, fabric]
-  return {
-    machines: { client, node, 'pod-a': podA, 'pod-b': podB, 'pod-c': podC },
-    close: async () => { await Promise.all(all.map(namespace => namespace.close())) },
-  }
+
+const commands: Readonly<Record<Machine, string>> = {
+  client: `${fabricAddress(200)}
+route add 10.96.0.0/12 via 192.168.109.101
+route add 203.0.113.0/24 via 192.168.109.101
+route add 198.51.100.0/24 via 192.168.109.101`,
+  node: `${fabricAddress(101)}
+addr add 192.168.109.111/24 dev eth0${nodeEnd('veth-a', 2)}${nodeEnd('veth-b', 3)}
+route add 10.244.2.0/24 via 192.168.109.102
+route add default via 192.168.109.102
+route add default via fd00:109::102`,
+  'pod-a': podEnd(2),
+  'pod-b': podEnd(3),
+  'pod-c': `${fabricAddress(102)}
+addr add 10.244.2.2/32 dev lo
+addr add fd00:244:2::2/128 dev lo nodad
+route add 10.244.1.0/24 via 192.168.109.101
+route add unreachable default`,
+}
+
+async function giveAddresses(machines: Machines): Promise<void> {
+  for (const [name, batch] of Object.entries(commands)) await machines[name as Machine].run(['ip', '-batch', '-'], batch.trim() + '\n')
 }
