@@ -12,6 +12,7 @@ import { UserError } from '#lib/errors.ts'
 import { logger, type Log } from '#lib/log.ts'
 import { Kubelet, sharedInformers, type SharedInformers } from './apply.ts'
 import { configFile, parseConfig, type AgentConfig, type NodeSettings } from './config.ts'
+import { egressFetch } from './egress/apply.ts'
 import { openImages } from './images/apply.ts'
 import type { ImageStore } from './images/store.ts'
 import { applyNodeNetwork } from './network/apply.ts'
@@ -46,7 +47,8 @@ function read(file: string): string {
 async function startNodes(config: AgentConfig, log: Log, signal: AbortSignal): Promise<void> {
   const programRoot = config.programRoot ?? join(import.meta.dirname, '../..')
   const { version } = JSON.parse(read(join(programRoot, 'package.json'))) as { version: string }
-  const images = await openImages({ directory: join(config.dataDir, 'images'), log: log.named('images'), fairwayRoot: programRoot, nodePath: process.execPath })
+  const images = await openImages({ directory: join(config.dataDir, 'images'), log: log.named('images'), fairwayRoot: programRoot, nodePath: process.execPath,
+    ...(config.egressSocket && { fetch: egressFetch(config.egressSocket) }) })
   const facts = await machineFacts(config.dataDir, version)
   const shared = sharedInformers(clientOf(config, config.nodes[0]!), { log, signal })
   followPeers(config, shared.nodes, log)
