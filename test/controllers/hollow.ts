@@ -1,6 +1,7 @@
 // A cluster in memory for tests of controllers and scheduler: our own API server, the real
 // controllers and scheduler, and hollow kubelets (kubemark's word) that only write statuses.
-import { createApiServer } from '#apiserver/server.ts'
+import { createApiServer, type ApiServer } from '#apiserver/server.ts'
+import type { Pki } from '#apiserver/config.ts'
 import type { Node, Pod } from '#api/core/v1.ts'
 import { keyOf, type KubeObject } from '#api/object.ts'
 import { resources, type Resource } from '#api/resources.ts'
@@ -15,6 +16,7 @@ import { startScheduler } from '#scheduler/apply.ts'
 
 export interface Hollow {
   readonly client: Client
+  readonly server: ApiServer
   readonly signal: AbortSignal
   informer<T extends KubeObject>(resource: Resource): Informer<T>
   /** Resolves when `holds` does; looks after each change of the resources, and fails with `what` after ten seconds. */
@@ -31,12 +33,14 @@ export interface HollowOptions {
   /** Whether pods that are being deleted end at once. */
   readonly ends?: (pod: Pod) => boolean
   readonly clock?: Clock
+  /** Needed to listen. */
+  readonly pki?: Pki
 }
 
 const debug = process.env.DEBUG_HOLLOW ? logger('hollow') : silent
 
 export async function hollowCluster(options: HollowOptions = {}): Promise<Hollow> {
-  const server = await createApiServer({}, { log: debug, ...(options.clock && { now: options.clock.now }) })
+  const server = await createApiServer({ ...(options.pki && { pki: options.pki }) }, { log: debug, ...(options.clock && { now: options.clock.now }) })
   const client = new Client(server.transport({ name: 'system:admin', groups: ['system:masters'] }))
   const abort = new AbortController(), { signal } = abort
   const controllers = startControllers(client, { log: debug, signal, rootCa: 'PEM', clusterCidr: parseCidr('10.244.0.0/16')!, nodeCidrMaskSize: 24, ...(options.clock && { clock: options.clock }) })
@@ -57,7 +61,7 @@ export async function hollowCluster(options: HollowOptions = {}): Promise<Hollow
   hollowKubelets(client, pods, options)
   await Promise.all([controllers.ready, scheduler.ready, pods.synced])
   return {
-    client, signal, informer,
+    client, server, signal, informer,
     setReady: (pod, ready) => setReady(client, pod, ready),
     until: (what, holds) => new Promise((resolve, reject) => {
       const timer = setTimeout(() => { watchers.delete(look); reject(new Error(`never: ${what}`)) }, 10_000)

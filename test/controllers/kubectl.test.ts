@@ -1,0 +1,65 @@
+// The real kubectl's rollout commands and scale against the real controllers: what they print is
+// computed from conditions, revisions and annotations that the controllers write.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
+import { ensurePki } from '#apiserver/pki/apply.ts'
+import { kubectlProgram } from '../cluster.ts'
+import { hollowCluster, type Hollow } from './hollow.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'fairway-rollout-')), kubeconfig = join(folder, 'kubeconfig')
+let cluster: Hollow, program: string
+before(async () => {
+  const pki = await ensurePki(folder, { serviceIp: '10.96.0.1', advertiseAddress: '127.0.0.1', nodeNames: [] })
+  cluster = await hollowCluster({ pki })
+  const { port } = await cluster.server.listen({ host: '127.0.0.1', port: 0 })
+  const data = (pem: string) => Buffer.from(pem).toString('base64')
+  writeFileSync(kubeconfig, JSON.stringify({ apiVersion: 'v1', kind: 'Config', 'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
+    clusters: [{ name: 'k', cluster: { server: `https://127.0.0.1:${port}`, 'certificate-authority-data': data(pki.ca) } }],
+    users: [{ name: 'u', user: { 'client-certificate-data': data(pki.admin.cert), 'client-key-data': data(pki.admin.key) } }] }))
+  program = await kubectlProgram('1.36')
+})
+after(async () => { await cluster.stop(); rmSync(folder, { recursive: true }) })
+
+async function kubectl(args: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(program, [...args.split(' '), `--kubeconfig=${kubeconfig}`, `--cache-dir=${folder}/cache`], { timeout: 20_000 })
+  return stdout.trim()
+}
+
+const steps: [args: string, printed: RegExp][] = [
+  ['create deployment web --image=nginx:1 --replicas=3', /^deployment.apps\/web created$/],
+  ['rollout status deployment/web --timeout=10s', /deployment "web" successfully rolled out$/],
+  ['set image deployment/web nginx=nginx:2', /^deployment.apps\/web image updated$/],
+  ['rollout status deployment/web --timeout=10s', /deployment "web" successfully rolled out$/],
+  ['rollout history deployment/web', /REVISION +CHANGE-CAUSE\n1 +<none>\n2 +<none>$/],
+  ['rollout history deployment/web --revision=2', /Image:\s+nginx:2/],
+  ['rollout undo deployment/web', /^deployment.apps\/web rolled back$/],
+  ['rollout status deployment/web --timeout=10s', /deployment "web" successfully rolled out$/],
+  ['get deployment web -o jsonpath={.spec.template.spec.containers[0].image}', /^nginx:1$/],
+  ['rollout history deployment/web', /\n2 +<none>\n3 +<none>$/],
+  ['rollout restart deployment/web', /^deployment.apps\/web restarted$/],
+  ['rollout status deployment/web --timeout=10s', /deployment "web" successfully rolled out$/],
+  ['rollout pause deployment/web', /paused$/],
+  ['scale deployment/web --replicas=5', /scaled$/],
+  ['rollout resume deployment/web', /resumed$/],
+  ['rollout status deployment/web --timeout=10s', /deployment "web" successfully rolled out$/],
+  ['get deployment web', /^NAME +READY +UP-TO-DATE +AVAILABLE +AGE\nweb +5\/5 +5 +5 +\d+s$/],
+  ['wait deployment/web --for=condition=Available --timeout=5s', /condition met$/],
+  ['wait pods -l app=web --for=condition=Ready --timeout=5s', /condition met$/],
+  ['describe deployment web', /Normal +ScalingReplicaSet +\S+( \(x\d+ over \d+s\))? +deployment-controller +Scaled up replica set web-\w+ from 0 to 3/],
+  ['expose deployment web --port=80', /^service\/web exposed$/],
+  ['describe service web', /Endpoints: +10\.244\.\d+\.\d+:80,10\.244\.\d+\.\d+:80,10\.244\.\d+\.\d+:80 \+ 2 more\.\.\./],
+  ['create namespace dev', /created$/],
+  ['create deployment other --image=nginx -n dev', /created$/],
+  ['delete namespace dev', /^namespace "dev" deleted/],
+  ['delete deployment web', /^deployment.apps "web" deleted/],
+  ['wait pods -l app=web --for=delete --timeout=5s', /^$|condition met$/],
+  ['get all', /^NAME[^\n]*\nservice\/kubernetes [^\n]*\nservice\/web [^\n]*$/],
+]
+test('kubectl sees rollouts as it does in any cluster', async () => {
+  for (const [args, printed] of steps) assert.match(await kubectl(args), printed, `kubectl ${args}`)
+})
