@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { createServer as createHttpsServer, request as httpsRequest, type Server } from 'node:https'
-import { createServer as createTcpServer, type AddressInfo } from 'node:net'
+import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -16,6 +16,7 @@ import { createApiServer, type ApiServer } from './server.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'fairway-apiserver-'))
 let pki: Pki, server: ApiServer, port: number, kubelet: Server
+const kubeletSockets = new Set<Socket>()
 const kubeletRequests: { url: string; headers: IncomingHttpHeaders; client: string }[] = []
 
 interface Answer { status: number; headers: IncomingHttpHeaders; text: string; json: any }
@@ -55,7 +56,8 @@ before(async () => {
 })
 after(async () => {
   await server.close()
-  await new Promise(resolve => { kubelet.close(resolve); kubelet.closeAllConnections() })
+  for (const socket of kubeletSockets) socket.destroy()
+  await new Promise(resolve => kubelet.close(resolve))
   rmSync(dir, { recursive: true })
 })
 
@@ -68,6 +70,7 @@ function startKubelet(): Server {
     outgoing.write('first line\n')
     setTimeout(() => outgoing.end('second line\n'), 20)
   })
+  started.on('connection', (socket: Socket) => kubeletSockets.add(socket))
   return started.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     remember(incoming)
     socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: SPDY/3.1\r\nConnection: Upgrade\r\n\r\n')

@@ -41,7 +41,7 @@ const maxUnsent = 16 * 1024 * 1024
 export async function httpsListener(edge: Edge, options: ListenOptions): Promise<Listener> {
   const { pki } = edge
   const server = createHttpsServer({ key: pki.apiserver.key, cert: pki.apiserver.cert, ca: pki.ca, requestCert: true, rejectUnauthorized: false,
-    keepAliveTimeout: 90_000, requestTimeout: 60_000 })
+    keepAliveTimeout: 90_000, requestTimeout: 60_000, handshakeTimeout: 10_000 })
   const sockets = new Set<Socket>()
   const track = (socket: Socket) => {
     sockets.add(socket)

@@ -44,6 +44,7 @@ export function kubeletClient(pki: Pki | undefined): KubeletClient {
         socket.end(`HTTP/1.1 ${status.code} Error\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`)
         return
       }
+      if (socket.destroyed) { kubelet.destroy(); return } // the client did not wait
       kubelet.write(upgradeRequest(incoming, target))
       if (head.length > 0) kubelet.write(head)
       join(socket, kubelet)
