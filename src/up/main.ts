@@ -40,8 +40,15 @@ export async function main(argv: string[]): Promise<number> {
 interface Given { readonly settings: Settings; readonly tools: string | undefined }
 type Progress = ReturnType<typeof progressLine>
 
+// One folder at a time: below /proc, mkdir's own recursion never ends.
+function makeFolder(path: string): void {
+  if (existsSync(path)) return
+  if (!existsSync(dirname(path))) makeFolder(dirname(path))
+  mkdirSync(path, { mode: 0o700 })
+}
+
 function checkDataDir(dataDir: string): void {
-  try { mkdirSync(dataDir, { recursive: true, mode: 0o700 }) } catch (error) {
+  try { makeFolder(dataDir) } catch (error) {
     throw new UserError(`cannot make ${dataDir}: ${(error as NodeJS.ErrnoException).code}; choose another with --data-dir`)
   }
   // sun_path holds 108 bytes (unix(7)), and two sockets live in there.
