@@ -144,7 +144,8 @@ function healthCheck(socket: Socket, authority: string, service: string): Promis
 /** HealthCheckRequest { string service = 1 } behind gRPC's five bytes (not compressed, length). */
 function healthRequest(service: string): Buffer {
   const name = Buffer.from(service)
-  const message = name.length ? Buffer.concat([Buffer.from([0x0a, name.length]), name]) : Buffer.alloc(0)
+  const length = name.length < 128 ? [name.length] : [name.length & 127 | 128, name.length >> 7] // a varint; names are below 16 KiB
+  const message = name.length ? Buffer.concat([Buffer.from([0x0a, ...length]), name]) : Buffer.alloc(0)
   const head = Buffer.alloc(5)
   head.writeUInt32BE(message.length, 1)
   return Buffer.concat([head, message])
