@@ -1,8 +1,7 @@
 // The scheduler at work: watches pods and nodes, places waiting pods one after another in memory,
 // and binds them all at once. A pod that is being bound counts as placed from that moment on, so the
 // next one is placed beside it without waiting for the API.
-import type { Binding, Node, Pod } from '#api/core/v1.ts'
-import type { Namespace } from '#api/core/v1.ts'
+import type { Binding, Namespace, Node, Pod } from '#api/core/v1.ts'
 import { keyOf } from '#api/object.ts'
 import { resources } from '#api/resources.ts'
 import type { Client } from '#client/client.ts'
@@ -17,7 +16,13 @@ import { message } from './message.ts'
 import { SchedulingQueue } from './queue.ts'
 import { schedule } from './schedule.ts'
 
-export interface SchedulerOptions { readonly log: Log; readonly signal: AbortSignal; readonly clock?: Clock; /** Pods of this spec.schedulerName are ours. */ readonly name?: string }
+export interface SchedulerOptions {
+  readonly log: Log
+  readonly signal: AbortSignal
+  readonly clock?: Clock
+  /** Pods of this spec.schedulerName are ours. */
+  readonly name?: string
+}
 
 export interface Scheduler {
   /** Once pods and nodes are known and the first pods are placed. */
@@ -81,7 +86,7 @@ class Scheduling implements Scheduler {
       this.#queue.delete(now)
       const known = this.#cluster.nodeOf(now) === now.spec.nodeName
       this.#cluster.setPod(now)
-      if (!known || old?.metadata.labels !== now.metadata.labels) this.#wake() // others may want to be near it
+      if (!known || !equal(old?.metadata.labels, now.metadata.labels)) this.#wake() // others may want to be near it
     } else if ((now.spec.schedulerName ?? 'default-scheduler') === this.#name && !now.metadata.deletionTimestamp && !now.spec.schedulingGates?.length) {
       if (this.#cluster.nodeOf(now)) return // being bound
       this.#queue.set(now)

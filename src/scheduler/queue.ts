@@ -7,7 +7,9 @@ import { equal } from '#lib/equal.ts'
 
 interface Entry { pod: Pod; attempts: number; /** When it may be tried again, in ms. */ notBefore: number; readonly order: number }
 
-const initialBackoff = 1000, maxBackoff = 10_000
+// Upstream waits at least 1 s, but takes pods out early when it has nothing else to do (SchedulerPopFromBackoffQ);
+// a short first wait comes to the same, and keeps a crowd of hopeless pods from being tried at every change.
+const initialBackoff = 20, maxBackoff = 10_000
 
 export class SchedulingQueue {
   readonly #ready = new Map<string, Entry>()

@@ -21,6 +21,8 @@ before(async () => {
   writeFileSync(kubeconfig, JSON.stringify({ apiVersion: 'v1', kind: 'Config', 'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
     clusters: [{ name: 'k', cluster: { server: `https://127.0.0.1:${port}`, 'certificate-authority-data': data(pki.ca) } }],
     users: [{ name: 'u', user: { 'client-certificate-data': data(pki.admin.cert), 'client-key-data': data(pki.admin.key) } }] }))
+  writeFileSync(join(folder, 'ds.yaml'), JSON.stringify({ apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: 'agent' },
+    spec: { selector: { matchLabels: { app: 'agent' } }, template: { metadata: { labels: { app: 'agent' } }, spec: { containers: [{ name: 'c', image: 'agent:1' }] } } } }))
   program = await kubectlProgram('1.36')
 })
 after(async () => { await cluster.stop(); rmSync(folder, { recursive: true }) })
@@ -58,6 +60,20 @@ const steps: [args: string, printed: RegExp][] = [
   ['delete namespace dev', /^namespace "dev" deleted/],
   ['delete deployment web', /^deployment.apps "web" deleted/],
   ['wait pods -l app=web --for=delete --timeout=5s', /^$|condition met$/],
+  [`create -f ${folder}/ds.yaml`, /^daemonset.apps\/agent created$/],
+  ['rollout status daemonset/agent --timeout=10s', /daemon set "agent" successfully rolled out$/],
+  ['set image daemonset/agent c=agent:2', /image updated$/],
+  ['rollout status daemonset/agent --timeout=10s', /daemon set "agent" successfully rolled out$/],
+  ['rollout history daemonset/agent', /\n1 +<none>\n2 +<none>$/],
+  ['rollout undo daemonset/agent', /rolled back$/],
+  ['rollout status daemonset/agent --timeout=10s', /daemon set "agent" successfully rolled out$/],
+  ['get pods -l app=agent -o jsonpath={.items[*].spec.containers[0].image}', /^agent:1 agent:1$/],
+  ['rollout history daemonset/agent', /\n2 +<none>\n3 +<none>$/],
+  ['delete daemonset agent', /deleted/],
+  ['wait pods -l app=agent --for=delete --timeout=5s', /^$|condition met$/],
+  ['cordon k8s-node01', /cordoned$/],
+  ['describe node k8s-node01', /Taints: +node.kubernetes.io\/unschedulable:NoSchedule/],
+  ['uncordon k8s-node01', /uncordoned$/],
   ['get all', /^NAME[^\n]*\nservice\/kubernetes [^\n]*\nservice\/web [^\n]*$/],
 ]
 test('kubectl sees rollouts as it does in any cluster', async () => {

@@ -6,7 +6,7 @@ import type { Client } from '#client/client.ts'
 import type { EventRecorder } from '#client/events.ts'
 import type { Informer } from '#client/informer.ts'
 import type { WorkQueue } from '#client/workqueue.ts'
-import { isAlreadyExists, isNotFound } from '#lib/errors.ts'
+import { isAlreadyExists, isConflict, isNotFound } from '#lib/errors.ts'
 import type { Context } from '../apply.ts'
 import { isNamespaceTerminating } from '../pods/apply.ts'
 import { onServiceChange, watchServices, type Watched } from '../services/apply.ts'
@@ -64,10 +64,12 @@ class EndpointsController {
   async #write(key: string, current: Endpoints | undefined, next: Endpoints): Promise<void> {
     const { namespace } = splitKey(key)
     try {
-      this.#writes.wrote(current ? await this.#client.update<Endpoints>(resources.endpoints, next) : await this.#client.create<Endpoints>(resources.endpoints, namespace, next))
+      const written = current ? await this.#client.update<Endpoints>(resources.endpoints, next) : await this.#client.create<Endpoints>(resources.endpoints, namespace, next)
+      this.#writes.wrote(written, this.#endpoints.get(key))
     } catch (error) {
       if (isNamespaceTerminating(error)) return
-      if (!isAlreadyExists(error)) this.#recorder.event(current ?? next, 'Warning', current ? 'FailedToUpdateEndpoint' : 'FailedToCreateEndpoint', `Failed to ${current ? 'update' : 'create'} endpoint ${key}: ${(error as Error).message}`)
+      if (isNotFound(error) && current) this.#writes.removed(current)
+      if (!isAlreadyExists(error) && !isConflict(error)) this.#recorder.event(current ?? next, 'Warning', current ? 'FailedToUpdateEndpoint' : 'FailedToCreateEndpoint', `Failed to ${current ? 'update' : 'create'} endpoint ${key}: ${(error as Error).message}`)
       throw error
     }
   }

@@ -1,5 +1,5 @@
 // The EndpointSlice controller: watches, queues and writes; endpoints.ts and slices.ts decide.
-import type { Node, Service } from '#api/core/v1.ts'
+import type { Node } from '#api/core/v1.ts'
 import type { EndpointSlice } from '#api/discovery/v1.ts'
 import { keyOf } from '#api/object.ts'
 import { resources } from '#api/resources.ts'
@@ -7,7 +7,7 @@ import type { Client } from '#client/client.ts'
 import type { EventRecorder } from '#client/events.ts'
 import type { Informer } from '#client/informer.ts'
 import type { WorkQueue } from '#client/workqueue.ts'
-import { isNotFound } from '#lib/errors.ts'
+import { isConflict, isNotFound } from '#lib/errors.ts'
 import type { Context } from '../apply.ts'
 import { isNamespaceTerminating } from '../pods/apply.ts'
 import { onServiceChange, watchServices, type Watched } from '../services/apply.ts'
@@ -74,17 +74,22 @@ class EndpointSliceController {
       await Promise.all([...changes.create.map(each => this.#create(each)), ...changes.update.map(each => this.#update(each)), ...changes.remove.map(each => this.#remove(each))])
     } catch (error) {
       if (isNamespaceTerminating(error)) return
-      this.#fail(service, error)
+      if (!isConflict(error)) this.#recorder.event(service, 'Warning', 'FailedToUpdateEndpointSlices', `Error updating Endpoint Slices for Service ${key}: ${(error as Error).message}`)
+      throw error
     }
     this.#triggers.set(key, now)
   }
 
-  #fail(service: Service, error: unknown): never {
-    this.#recorder.event(service, 'Warning', 'FailedToUpdateEndpointSlices', `Error updating Endpoint Slices for Service ${service.metadata.namespace}/${service.metadata.name}: ${(error as Error).message}`)
-    throw error
+  async #create(slice: EndpointSlice): Promise<void> {
+    this.#wrote(await this.#client.create<EndpointSlice>(resources.endpointslices, slice.metadata.namespace, slice))
   }
-  async #create(slice: EndpointSlice): Promise<void> { this.#writes.wrote(await this.#client.create<EndpointSlice>(resources.endpointslices, slice.metadata.namespace, slice)) }
-  async #update(slice: EndpointSlice): Promise<void> { this.#writes.wrote(await this.#client.update<EndpointSlice>(resources.endpointslices, slice)) }
+  async #update(slice: EndpointSlice): Promise<void> {
+    try { this.#wrote(await this.#client.update<EndpointSlice>(resources.endpointslices, slice)) } catch (error) {
+      if (isNotFound(error)) this.#writes.removed(slice)
+      throw error
+    }
+  }
+  #wrote(slice: EndpointSlice): void { this.#writes.wrote(slice, this.#slices.get(keyOf(slice))) }
   async #remove(slice: EndpointSlice): Promise<void> {
     try {
       await this.#client.delete(resources.endpointslices, slice.metadata.namespace, slice.metadata.name, { preconditions: { uid: slice.metadata.uid } })

@@ -6,7 +6,11 @@ export class Writes<T extends KubeObject> {
   readonly #written = new Map<string, T>()
   readonly #removed = new Set<string>() // UIDs
 
-  wrote(object: T): void { this.#written.set(keyOf(object), object) }
+  /** `shown` is what the informer has now: it may have been faster than the answer to our request. */
+  wrote(object: T, shown: T | undefined): void {
+    if (!shown || version(shown) < version(object)) this.#written.set(keyOf(object), object)
+  }
+  /** Also for what turned out to be gone when we tried to change it. */
   removed(object: T): void {
     this.#removed.add(object.metadata.uid!)
     this.#written.delete(keyOf(object))
