@@ -2,14 +2,14 @@
 // KEP-3352), /version, the OpenAPI documents. All of it follows from the table of resources.
 import { groupVersion, type Resource } from '#api/resources.ts'
 import { wantsAggregated } from '../http/negotiate.ts'
-import { objectResponse, type Request, type Response } from '../http/request.ts'
+import { objectResponse, textResponse, type Request, type Response } from '../http/request.ts'
 import { openApiV3, openApiV3Index } from '../schema/openapi.ts'
 import { subresourceFacts } from './subresources.ts'
 
 /** The Kubernetes version whose behaviour this is. */
 export const version = {
   major: '1', minor: '36', emulationMajor: '1', emulationMinor: '36', minCompatibilityMajor: '1', minCompatibilityMinor: '35',
-  gitVersion: 'v1.36.0+fairway', gitCommit: '', gitTreeState: 'clean', buildDate: '2026-04-22T00:00:00Z', goVersion: '', compiler: 'node', platform: 'linux/amd64',
+  gitVersion: 'v1.36.3+fairway', gitCommit: '', gitTreeState: 'clean', buildDate: '2026-04-22T00:00:00Z', goVersion: '', compiler: 'node', platform: 'linux/amd64',
 }
 
 const allVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
@@ -22,10 +22,24 @@ export function discover({ resources }: Source, { path, headers }: Request): obj
   const parts = path.split('/').filter(part => part !== '')
   if (parts.length === 0) return { paths: rootPaths(resources) }
   if (path === '/version') return version
+  if (path === '/openapi/v2') return openApiV2(headers.accept)
   if (parts[0] === 'openapi') return openApi(resources, parts)
   if (parts[0] !== 'api' && parts[0] !== 'apis') return undefined
   if (parts.length === 1 && wantsAggregated(headers.accept)) return aggregated(resources, parts[0] === 'api')
   return parts[0] === 'api' ? legacyGroup(resources, parts) : namedGroups(resources, parts)
+}
+
+/**
+ * OpenAPI v2 with no definitions. kubectl falls back to it for a kind that v3 does not have, and goes on
+ * to say that the kind is unknown; all that is known of the kinds is in v3. As protobuf (gnostic's
+ * openapiv2.Document): swagger = 1, info = 2 {title = 1, version = 2}, paths = 8.
+ */
+function openApiV2(accept = ''): object | Response {
+  const title = 'Kubernetes', { gitVersion } = version
+  if (!accept.includes('proto-openapi')) return { swagger: '2.0', info: { title, version: gitVersion }, paths: {} }
+  const field = (number: number, text: string) => String.fromCharCode(number << 3 | 2, text.length) + text
+  const document = field(1, '2.0') + field(2, field(1, title) + field(2, gitVersion)) + field(8, '')
+  return { ...textResponse(document), headers: { 'content-type': 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf' } }
 }
 
 const groupsOf = (resources: readonly Resource[]): string[] => [...new Set(resources.map(({ group }) => group))]
@@ -35,7 +49,7 @@ const versionsOf = (resources: readonly Resource[], group: string): string[] =>
 function rootPaths(resources: readonly Resource[]): string[] {
   const groups = groupsOf(resources).filter(group => group !== '')
   return ['/api', '/api/v1', '/apis', ...groups.flatMap(group => [`/apis/${group}`, ...versionsOf(resources, group).map(name => `/apis/${group}/${name}`)]),
-    '/healthz', '/livez', '/openapi/v3', '/readyz', '/version']
+    '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version']
 }
 
 function legacyGroup(resources: readonly Resource[], [, asked, ...more]: readonly string[]): object | undefined {
