@@ -70,7 +70,7 @@ export class Kubelet {
     await pods.synced
     // From here on the API tells of the pods as they are now, not as they were before a restart.
     await Promise.all([...this.#workers.values()].map(worker => worker.reported()))
-    await sweep(this.#context.root, new Set(pods.list().map(({ metadata }) => metadata.uid!)), runtime)
+    await sweep(this.#context.root, uid => this.#workers.has(uid), runtime)
     signal.addEventListener('abort', () => { for (const worker of this.#workers.values()) worker.end() }, { once: true })
   }
 
@@ -133,10 +133,10 @@ function nodeContext(options: KubeletOptions): NodeContext {
 }
 
 /** Removes what is left of pods that were deleted while this agent did not run. */
-async function sweep(root: string, known: ReadonlySet<string>, runtime: Runtime): Promise<void> {
-  for (const uid of await readdir(`${root}/pods`).catch(() => [])) if (!known.has(uid)) await removePodFiles(podRoot(root, uid))
+async function sweep(root: string, known: (uid: string) => boolean, runtime: Runtime): Promise<void> {
+  for (const uid of await readdir(`${root}/pods`).catch(() => [])) if (!known(uid)) await removePodFiles(podRoot(root, uid))
   for (const folder of await readdir(`${root}/log/pods`).catch(() => []))
-    if (!known.has(folder.split('_').at(-1)!)) await rm(`${root}/log/pods/${folder}`, { recursive: true, force: true })
+    if (!known(folder.split('_').at(-1)!)) await rm(`${root}/log/pods/${folder}`, { recursive: true, force: true })
   for (const { id, config } of runtime.listPodSandboxes())
-    if (!known.has(config.uid)) { await runtime.stopPodSandbox(id); await runtime.removePodSandbox(id) }
+    if (!known(config.uid)) { await runtime.stopPodSandbox(id); await runtime.removePodSandbox(id) }
 }

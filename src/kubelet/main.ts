@@ -33,7 +33,11 @@ export async function main(argv: string[]): Promise<number> {
     // Whoever started us is gone, or orders us to end.
     process.once('disconnect', end).on('message', message => { if ((message as { kind?: string }).kind === 'stop') end() })
   })
-  await Promise.race([startNodes(config, log, stop.signal), stopped])
+  try { await Promise.race([startNodes(config, log, stop.signal), stopped]) } catch (error) {
+    // What is half made (threads, listeners) would keep the process alive; our parent starts us again.
+    process.stderr.write(`error: the agent cannot start: ${(error as Error).message}\n`)
+    process.exit(1)
+  }
   if (!stop.signal.aborted) process.send?.({ ready: true })
   await stopped
   // What still runs (pods, watches) ends with this process.

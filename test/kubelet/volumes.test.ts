@@ -48,6 +48,16 @@ test('a pod waits for a volume\'s config map, says so, and starts when it is the
   await node.until('waits', isReady, 2_000)
 })
 
+test('a downward API volume follows the labels', async () => {
+  await using node = await testNode(newFake())
+  await node.client.create(resources.pods, 'default', podOf('labelled', { containers: [{ name: 'c', image: 'web:1' }], volumes: [{ name: 'v', downwardAPI: { items: [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }] } }] }, { labels: { a: '1' } }))
+  const pod = (await node.until('labelled', isReady))!
+  const labels = () => readFileSync(join(folderOf(node, pod, 'kubernetes.io~downward-api', 'v'), 'labels'), 'utf8')
+  assert.equal(labels(), 'a="1"')
+  await node.client.patch(resources.pods, 'default', 'labelled', { metadata: { labels: { a: '2' } } })
+  await node.settled(() => labels() === 'a="2"', 2_000)
+})
+
 test('the service account\'s token, certificate and namespace are there', async () => {
   await using node = await testNode(newFake())
   await node.client.create(resources.configmaps, 'default', configMap('kube-root-ca.crt', { 'ca.crt': 'PEM' }))

@@ -49,6 +49,7 @@ const cases: [what: string, snapshot: Partial<PodSnapshot>, told: string][] = [
   ['liveness', { containers: [aContainer('c', 'running')], probes: new Map([['c-0', { started: true, ready: true, failed: 'liveness' as const }]]) }, 'kill c: Container c failed liveness probe, will be restarted'],
   ['liveness without restart', { pod: never, containers: [aContainer('c', 'running')], probes: new Map([['c-0', { started: true, ready: true, failed: 'liveness' as const }]]) }, 'kill c: Container c failed liveness probe'],
   ['startup', { containers: [aContainer('c', 'running')], probes: new Map([['c-0', { started: false, ready: false, failed: 'startup' as const }]]) }, 'kill c: Container c failed startup probe, will be restarted'],
+  ['another image', { containers: [aContainer('c', 'running')], memory: new Map([['c', { image: 'web:0' }]]) }, 'kill c: Container c definition changed, will be restarted'],
   ['a kill under way is not repeated', { containers: [aContainer('c', 'running')], memory: new Map([['c', { busy: 'stopping' as const }]]), probes: new Map([['c-0', { started: true, ready: true, failed: 'liveness' as const }]]) }, ''],
 
   ['init containers: the first', { pod: inits('i', 'j') }, 'start i'],

@@ -185,7 +185,9 @@ function planContainers(plan: Plan): void {
     if (here && here.state !== 'exited') {
       keep++
       const probe = snapshot.probes.get(here.id)
-      if (probe?.failed) plan.killUnhealthy(spec, here, probe.failed, 'Container')
+      const image = snapshot.memory.get(spec.name)?.image
+      if (here.state === 'running' && image !== undefined && image !== spec.image) plan.killContainer(here, `Container ${spec.name} definition changed, will be restarted`)
+      else if (probe?.failed) plan.killUnhealthy(spec, here, probe.failed, 'Container')
     } else if (!container || container.state !== 'exited' || restarts(snapshot.pod, spec, container)) {
       keep++
       plan.tryStart(spec)

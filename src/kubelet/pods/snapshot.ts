@@ -10,6 +10,8 @@ export interface ContainerMemory {
   readonly busy?: 'starting' | 'stopping'
   /** Why the last attempt to start it failed. */
   readonly failure?: StartFailure
+  /** The image that the spec named when it was started last. */
+  readonly image?: string
   readonly restart?: Backoff
   readonly pull?: Backoff
 }

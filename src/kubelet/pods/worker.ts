@@ -2,6 +2,7 @@
 // status, and looks again after every change. It holds what is remembered of the pod; all effects
 // are PodHands' (apply.ts), so that this file is state and order only.
 import type { Container as ContainerSpec, Pod, PodStatus } from '#api/core/v1.ts'
+import { equal } from '#lib/equal.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Container, PodSandbox } from '../runtime/cri.ts'
@@ -98,7 +99,9 @@ export class PodWorker {
     const before = this.#pod
     this.#pod = pod
     if (graceOf(pod) < graceOf(before)) this.#hasten(graceOf(pod))
-    this.poke()
+    // Volumes of the downward API show labels and annotations as they are.
+    if (!equal(pod.metadata.labels, before.metadata.labels) || !equal(pod.metadata.annotations, before.metadata.annotations)) this.objectsChanged()
+    else this.poke()
   }
 
   /** The pod object is gone from the API (deleted by force, or by us). */
@@ -245,7 +248,7 @@ export class PodWorker {
     const last = latest(snapshot, name)
     const now = snapshot.now
     if (last) this.#remember(name, { restart: nextBackoff(this.#memory.get(name)?.restart, last.finishedAt ?? last.createdAt, now) })
-    this.#remember(name, { busy: 'starting' })
+    this.#remember(name, { busy: 'starting', image: spec.image })
     const abort = new AbortController()
     this.#aborts.set(name, abort)
     this.#hands.start(this.#pod, spec, last ? last.attempt + 1 : 0, abort.signal).then(
