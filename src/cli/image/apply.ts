@@ -28,6 +28,6 @@ async function list(dataDir: string, output: string | boolean | undefined): Prom
   if (output === 'json') process.stdout.write(JSON.stringify(images, undefined, 2) + '\n')
   else if (output === 'yaml') process.stdout.write(toYaml(images))
   else process.stdout.write(columns([['IMAGE', 'ID', 'SIZE', 'STANDS IN'],
-    ...images.map(item => [item.tags[0] ?? '<none>', item.id.replace(/^sha256:/, '').slice(0, 12), `${(item.sizeBytes / 1e6).toFixed(1)} MB`, item.standIn ?? ''])]).join('\n') + '\n')
+    ...images.map(item => [item.tags[0] ?? '<none>', item.id.startsWith('builtin:') ? 'built-in' : item.id.replace(/^sha256:/, '').slice(0, 12), `${(item.sizeBytes / 1e6).toFixed(1)} MB`, item.standIn ?? ''])]).join('\n') + '\n')
   return 0
 }
