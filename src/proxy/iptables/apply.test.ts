@@ -45,6 +45,7 @@ test(`every transition ends where a clean sync ends, and then nothing is left to
 test(`a proxy that starts anew, or after a flush or a crash in the middle of a sync, ends there too (SEED=${seed})`, async () => {
   const iptables = new FakeIptables(), number = randomNumbers(seed)
   let one = applier(iptables)
+  await one.apply(rules([], options))
   for (const ports of states(150)) {
     const what = number()
     if (what < 0.2) one = applier(iptables)

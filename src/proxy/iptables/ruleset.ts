@@ -29,8 +29,13 @@ export function ruleCount({ shared, owned }: Ruleset): { filter: number; nat: nu
 interface Section { readonly declare: string[]; readonly remove: string[]; readonly add: string[]; readonly drop: string[] }
 const section = (): Section => ({ declare: [], remove: [], add: [], drop: [] })
 
+// iptables-nft keeps its chains in a sorted list and looks for a new one's place from the front: 30,000
+// chains take it 50 s in any order but the reverse, and a fifth of that so (measured with 1.8.9).
+const manyChains = 1000
+const inCheapOrder = (declare: string[]) => declare.length > manyChains ? declare.toSorted().reverse() : declare
+
 const print = (table: Table, { declare, remove, add, drop }: Section): string => {
-  const lines = [...declare, ...remove, ...add, ...drop]
+  const lines = [...inCheapOrder(declare), ...remove, ...add, ...drop]
   return lines.length > 0 ? `*${table}\n${lines.join('\n')}\nCOMMIT\n` : ''
 }
 
