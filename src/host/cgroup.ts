@@ -2,7 +2,7 @@
 // whether the kernel killed for memory. Where they are not permitted (a user namespace without
 // delegation) nothing fails: `create` says what could not be done.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Limits { readonly memoryBytes?: number; readonly cpuMilli?: number; readonly cpuRequestMilli?: number; readonly pids?: number }
@@ -67,7 +67,8 @@ function delegate(root: string, path: string, controllers: readonly string[]): v
   }
 }
 
-function createIn(hierarchy: Hierarchy, path: string, wanted: Record<string, Setting[]>): { procs: string; directory: string } {
+interface Group { readonly procs: string; readonly directory: string; readonly root: string }
+function createIn(hierarchy: Hierarchy, path: string, wanted: Record<string, Setting[]>): Group {
   const controllers = Object.keys(wanted).filter(name => hierarchy.controllers.includes(name))
   if (hierarchy.version === 2 && controllers.length) delegate(hierarchy.root, path, controllers)
   const directory = join(hierarchy.root, path)
@@ -75,12 +76,12 @@ function createIn(hierarchy: Hierarchy, path: string, wanted: Record<string, Set
   for (const [file, value] of controllers.flatMap(name => wanted[name]!)) {
     try { writeFileSync(join(directory, file), String(value)) } catch (error) { if (file !== 'memory.swap.max') throw error }
   }
-  return { procs: join(directory, 'cgroup.procs'), directory }
+  return { procs: join(directory, 'cgroup.procs'), directory, root: hierarchy.root }
 }
 
 /** Makes the group `path` (`fairway/<cluster>/<container>`) with its limits in each hierarchy that is needed for them. */
 export function createCgroup(path: string, limits: Limits): Cgroup {
-  const made: { procs: string; directory: string }[] = [], missing: string[] = []
+  const made: Group[] = [], missing: string[] = []
   const open = new Set(Object.entries(settings(2, limits)).filter(([, list]) => list.length).map(([name]) => name))
   for (const hierarchy of mounted()) {
     const mine = hierarchy.controllers.filter(name => open.has(name))
@@ -94,24 +95,25 @@ export function createCgroup(path: string, limits: Limits): Cgroup {
     procs: made.map(group => group.procs), missing,
     oomKills: () => made.reduce((sum, { directory }) =>
       sum + Number(/^oom_kill (\d+)/m.exec(read(join(directory, 'memory.events')) || read(join(directory, 'memory.oom_control')))?.[1] ?? 0), 0),
-    async remove() { for (const { directory } of made) await removeDirectory(directory) },
+    async remove() { for (const { root, directory } of made) await removeDirectory(root, directory) },
   }
 }
 
-// The kernel refuses with EBUSY for a moment after the last process is gone.
-async function removeDirectory(directory: string): Promise<void> {
+// The kernel refuses with EBUSY for a moment after the last process is gone. Parents go with their last group.
+async function removeDirectory(root: string, directory: string): Promise<void> {
   for (let tries = 0; existsSync(directory); tries++) {
     try { rmdirSync(directory) } catch (error) { if (tries === 50) throw error; await sleep(10) }
   }
+  for (let parent = dirname(directory); parent !== root; parent = dirname(parent)) { try { rmdirSync(parent) } catch { return } }
 }
 
 /** Removes `path` and everything below it in every hierarchy: what an earlier run left. Kills what still runs there. */
 export async function sweepCgroups(path: string): Promise<void> {
-  for (const { root } of mounted()) await sweep(join(root, path))
+  for (const { root } of mounted()) await sweep(root, join(root, path))
 }
-async function sweep(directory: string): Promise<void> {
+async function sweep(root: string, directory: string): Promise<void> {
   if (!existsSync(directory)) return
-  for (const entry of readdirSync(directory, { withFileTypes: true })) if (entry.isDirectory()) await sweep(join(directory, entry.name))
+  for (const entry of readdirSync(directory, { withFileTypes: true })) if (entry.isDirectory()) await sweep(root, join(directory, entry.name))
   for (const pid of read(join(directory, 'cgroup.procs')).split('\n').filter(Boolean)) { try { process.kill(Number(pid), 'SIGKILL') } catch { /* gone */ } }
-  await removeDirectory(directory)
+  await removeDirectory(root, directory)
 }

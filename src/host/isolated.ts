@@ -31,7 +31,8 @@ export function isolated(url: string, ways: readonly Way[], define: (way: Way) =
 const nobody = 65534
 async function again(file: string, way: Way, isRoot: boolean): Promise<void> {
   const namespaces = ['--net', '--mount', '--pid', '--ipc', '--uts', '--fork', '--kill-child', '--propagation', 'private']
-  const drop = way === 'user' && isRoot ? ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'] : []
+  // An interrupted test takes it along.
+  const drop = ['setpriv', '--pdeathsig', 'KILL', ...(way === 'user' && isRoot ? [`--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'] : [])]
   const argv = [...drop, 'unshare', ...(way === 'user' ? ['--user', '--map-root-user'] : []), ...namespaces, process.execPath, '--disable-warning=ExperimentalWarning', file]
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
   const child = spawn(argv[0]!, argv.slice(1), { env: { ...env, [marker]: way, HOME: tmpdir() }, stdio: ['ignore', 'pipe', 'pipe'] })

@@ -1,7 +1,7 @@
 // Pseudo terminals from a given devpts (a pod's), without node-pty: the master side as streams, the
 // slave as a descriptor for a child. The child makes it its controlling terminal itself (TIOCSCTTY).
-import { close, constants, openSync, write } from 'node:fs'
-import { Writable } from 'node:stream'
+import { constants, openSync, write } from 'node:fs'
+import { PassThrough, Writable } from 'node:stream'
 import type { Readable } from 'node:stream'
 import { ReadStream } from 'node:tty'
 import { ioctl } from './libc.ts'
@@ -21,10 +21,12 @@ export const resizePty = (master: number, columns: number, rows: number): void =
 export interface Terminal { readonly output: Readable; readonly input: Writable; resize(columns: number, rows: number): void }
 /** Streams over a master. `output` ends when the last slave is closed, and closes the master. */
 export function terminal(master: number): Terminal {
-  const stream = new ReadStream(master)
+  const stream = new ReadStream(master), output = new PassThrough()
   let open = true
   stream.on('error', () => stream.destroy()) // EIO: every slave is closed, which is a terminal's end of file
-  stream.on('close', () => { open = false })
+  stream.on('close', () => { open = false; output.end() })
+  output.on('close', () => stream.destroy())
+  stream.pipe(output, { end: false })
   const input = new Writable({ write(chunk: Buffer, _encoding, done) { writeAll(chunk, done) } })
   // The master does not block: a program that never reads its input must not stop this process.
   const writeAll = (chunk: Buffer, done: (error?: Error | null) => void): void => {
@@ -36,6 +38,5 @@ export function terminal(master: number): Terminal {
       else done()
     })
   }
-  return { output: stream, input, resize: (columns, rows) => { if (open) resizePty(master, columns, rows) } }
+  return { output, input, resize: (columns, rows) => { if (open) resizePty(master, columns, rows) } }
 }
-export const closeDescriptor = (fd: number): void => close(fd, () => {})

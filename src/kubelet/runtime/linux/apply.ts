@@ -23,7 +23,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const node: Node = {
     options, thread: sandboxThread(), range: podRange(options.podCidr), lastOffset: 1,
     sandboxes: new Map(), containers: new Map(), live: new Map(),
-    cgroups: `fairway/${createHash('sha256').update(options.sandboxRoot).digest('hex').slice(0, 12)}`,
+    cgroups: `${options.cgroup ?? `fairway-${createHash('sha256').update(options.sandboxRoot).digest('hex').slice(0, 12)}`}/${options.nodeName}`,
     emit(sandbox, containerId) {
       const event = { sandboxId: sandbox.id, podUid: sandbox.config.uid, ...(containerId !== undefined && { containerId }) }
       for (const listener of listeners) listener(event)

@@ -1,5 +1,6 @@
 // From what the kubelet wants of a container and what its image says to what the sandbox thread is
 // asked: containerd's WithProcessArgs, WithEnv and mounts. Pure.
+import { posix } from 'node:path'
 import type { RootFs } from '../../images/store.ts'
 import type { ContainerConfig, PodSandboxConfig } from '../cri.ts'
 import { capabilitySet } from './capabilities.ts'
@@ -42,7 +43,7 @@ export interface Places { readonly sandbox: string; readonly container: string; 
 /** Directories: the sandbox's own with resolv.conf, hosts, hostname and shm, and the container's. */
 export function rootPlan(config: ContainerConfig, image: RootFs, { sandbox, container, userxattr }: Places): RootPlan {
   const files = ['resolv.conf', 'hosts', 'hostname'].map(name => ({ source: `${sandbox}/${name}`, target: `/etc/${name}`, readonly: config.security.readonlyRootFilesystem }))
-  const mounts = config.mounts.map(mount => ({ source: mount.hostPath, target: mount.containerPath.startsWith('/') ? mount.containerPath : `/${mount.containerPath}`, readonly: mount.readonly }))
+  const mounts = config.mounts.map(mount => ({ source: mount.hostPath, target: posix.resolve('/', mount.containerPath), readonly: mount.readonly }))
   const covered = new Set(mounts.map(mount => mount.target))
   const own = [...image.binds.map(bind => ({ source: bind.hostPath, target: bind.containerPath, readonly: true })), ...files].filter(bind => !covered.has(bind.target))
   return {
@@ -57,7 +58,8 @@ export function rootPlan(config: ContainerConfig, image: RootFs, { sandbox, cont
 /** Throws on a path that would cover what the runtime itself mounts. */
 export function checkMounts(config: ContainerConfig): void {
   for (const { containerPath } of config.mounts) {
-    if (/^\/?(\/|\.\/)*(proc(\/|$)|$)/.test(containerPath)) throw new Error(`"${containerPath}" cannot be mounted because it is inside /proc or is the root`)
+    const path = posix.resolve('/', containerPath)
+    if (path === '/' || path === '/proc' || path.startsWith('/proc/')) throw new Error(`"${containerPath}" cannot be mounted because it is the root or inside /proc`)
   }
 }
 

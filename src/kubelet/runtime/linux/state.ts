@@ -21,6 +21,8 @@ export interface RuntimeOptions {
   readonly log: Log
   /** In a user namespace: other overlay attributes, and often a single uid. */
   readonly unprivileged: boolean
+  /** Directory of the cluster's control groups below each hierarchy; `fairway` and a hash of sandboxRoot unless told. */
+  readonly cgroup?: string
 }
 
 /** A running container's process as seen from here. */
@@ -43,7 +45,7 @@ export interface Node {
   readonly containers: Map<string, ContainerRecord>
   /** By container id, while it runs. */
   readonly live: Map<string, Live>
-  /** Prefix of the control groups: `fairway/<this cluster's node>`. */
+  /** Prefix of the control groups: `fairway-<cluster>/<node>`. */
   readonly cgroups: string
   emit(sandbox: SandboxRecord, containerId?: string): void
   /** The same message only once: what this machine cannot do. */

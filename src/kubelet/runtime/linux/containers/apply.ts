@@ -45,7 +45,7 @@ function found(node: Node, id: string): ContainerRecord {
 export async function startContainer(node: Node, id: string): Promise<void> {
   const record = found(node, id)
   if (record.state !== 'created') throw new Error(`container ${id} is in state ${record.state}: only a created container can be started`)
-  const log = await openLog(record.config.logPath)
+  const log = await openLog(record.config.logPath, { onError: error => node.warnOnce(`Container log not written: ${error.message}`, { container: record.config.name }) })
   try { await launch(node, record, log) } catch (error) {
     const message = (error as Error).message
     fail(node, record, { message, exitCode: (error as { exitCode?: number }).exitCode ?? 128 })
@@ -125,11 +125,11 @@ function follow({ streams, master, log, cgroup, exitCode, exited }: Followed): L
   const output = new EventEmitter().setMaxListeners(0)
   const screen = master === undefined ? undefined : terminal(master)
   const sources = screen ? [{ from: screen.output, name: 'stdout' as const }] : [{ from: streams!.stdout, name: 'stdout' as const }, { from: streams!.stderr, name: 'stderr' as const }]
-  const copied = sources.map(({ from, name }) => log.copy(from, name, chunk => output.emit(name, chunk)))
+  const copied = Promise.allSettled(sources.map(({ from, name }) => log.copy(from, name, chunk => output.emit(name, chunk))))
   const end = async () => {
     const code = await exitCode
     const timer = setTimeout(() => sources.forEach(({ from }) => from.destroy()), outputGraceMs)
-    await Promise.allSettled(copied)
+    await copied
     clearTimeout(timer)
     streams?.stdin?.destroy()
     await log.close().catch(() => {})

@@ -8,7 +8,10 @@ import type { Readable } from 'node:stream'
 import { lineFormat, rfc3339Nano, rotatedName } from './format.ts'
 
 export interface ContainerLog {
-  /** Writes all of a stream; resolves at its end, when every byte is in the file. Reads no faster than the disk writes. */
+  /**
+   * Writes all of a stream; resolves at its end, when every byte is in the file. Reads no faster than the disk writes.
+   * What a full disk refuses is lost (`onError`); the program goes on.
+   */
   copy(from: Readable, stream: 'stdout' | 'stderr', tee: (chunk: Buffer) => void): Promise<void>
   close(): Promise<void>
 }
@@ -17,7 +20,10 @@ export interface ContainerLog {
 const defaults = { maxBytes: 10 << 20, maxFiles: 5 }
 const now = () => rfc3339Nano(performance.timeOrigin + performance.now())
 
-export async function openLog(path: string, { maxBytes, maxFiles } = defaults): Promise<ContainerLog> {
+export interface LogOptions { readonly maxBytes?: number; readonly maxFiles?: number; readonly onError?: (error: Error) => void }
+
+export async function openLog(path: string, options: LogOptions = {}): Promise<ContainerLog> {
+  const { maxBytes, maxFiles, onError = () => {} } = { ...defaults, ...options }
   await mkdir(dirname(path), { recursive: true })
   // O_NOFOLLOW: the directory may be a hostPath volume of a pod.
   const reopen = () => open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o640)
@@ -26,16 +32,17 @@ export async function openLog(path: string, { maxBytes, maxFiles } = defaults): 
   let queue: Promise<void> = Promise.resolve()
   const writeNow = async (text: Buffer): Promise<void> => {
     if (size > 0 && size + text.length > maxBytes) {
-      await file.close()
       await rename(path, rotatedName(path, now()))
-      await dropOld(path, maxFiles - 1)
+      const full = file
       file = await reopen()
       size = 0
+      await full.close()
+      await dropOld(path, maxFiles - 1)
     }
     await file.appendFile(text)
     size += text.length
   }
-  const write = (text: Buffer): Promise<void> => text.length ? queue = queue.then(() => writeNow(text)) : queue
+  const write = (text: Buffer): Promise<void> => text.length ? queue = queue.then(() => writeNow(text)).catch(onError) : queue
   return {
     async copy(from, stream, tee) {
       const format = lineFormat(stream)

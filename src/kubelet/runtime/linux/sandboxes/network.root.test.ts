@@ -30,8 +30,11 @@ isolated(import.meta.url, ['root', 'user'], way => {
   test('a pod reaches itself through a translated address (hairpin)', async () => {
     const a = await machine.pod({ script: server(80) })
     await run(['nft', '-f', '-'], { netns: netnsPath('n1'), input: `table ip service {
-      chain pre { type nat hook prerouting priority -100; ip daddr 10.96.0.1 dnat to ${a.ip}; }
-      chain post { type nat hook postrouting priority 100; ip saddr ${a.ip} ip daddr ${a.ip} masquerade; } }` })
+      chain pre { type nat hook prerouting priority -100; ip daddr 10.96.0.1 dnat to ${a.ip}
+      }
+      chain post { type nat hook postrouting priority 100; ip saddr ${a.ip} ip daddr ${a.ip} masquerade
+      }
+    }` })
     assert.equal(await a.sh(get('10.96.0.1', 80)), 'you are 10.244.0.1\n')
     await run(['nft', 'delete', 'table', 'ip', 'service'], { netns: netnsPath('n1') })
   })

@@ -2,7 +2,8 @@
 // call it inside namespaces of their own (isolated.ts).
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { sweepCgroups } from '#host/cgroup.ts'
 import type { Way } from '#host/isolated.ts'
 import { applyIp } from '#host/ip.ts'
 import { createNetns, netnsPath } from '#host/netns.ts'
@@ -49,11 +50,11 @@ export interface Pod {
 }
 
 export class Machine {
-  readonly directory = mkdtempSync(join(tmpdir(), 'fairway-runtime-'))
+  readonly directory: string
   readonly runtimes: Runtime[] = []
   readonly #way: Way
   #count = 0
-  constructor(way: Way) { this.#way = way }
+  constructor(way: Way, directory = mkdtempSync(join(tmpdir(), 'fairway-runtime-'))) { this.#way = way; this.directory = directory }
 
   async start(): Promise<void> {
     for (const { name } of nodes) createNetns(name)
@@ -70,11 +71,12 @@ export class Machine {
   /** A runtime of that node; a second one sweeps what the first has left. */
   runtime(name: string): Promise<Runtime> {
     const { ip, podCidr } = nodes.find(node => node.name === name)!
-    return createRuntime({ nodeName: name, netns: netnsPath(name), nodeIp: ip, podCidr, root: join(this.directory, name), sandboxRoot: join(this.directory, 'sandboxes', name), images: testImages(this.directory), log: silent, unprivileged: this.#way === 'user' })
+    return createRuntime({ nodeName: name, netns: netnsPath(name), nodeIp: ip, podCidr, root: join(this.directory, name), sandboxRoot: join(this.directory, 'sandboxes', name), images: testImages(this.directory), log: silent, unprivileged: this.#way === 'user', cgroup: basename(this.directory) })
   }
 
   async stop(): Promise<void> {
     for (const runtime of this.runtimes) await Promise.all(runtime.listPodSandboxes().map(sandbox => runtime.removePodSandbox(sandbox.id)))
+    await sweepCgroups(basename(this.directory))
     rmSync(this.directory, { recursive: true, force: true })
   }
 

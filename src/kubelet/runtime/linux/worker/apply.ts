@@ -27,7 +27,7 @@ function startThread(): SandboxThread {
   const asked = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   const listeners = new Map<string, (exitCode: number) => void>()
   const keep = () => { if (asked.size + listeners.size > 0) worker.ref(); else worker.unref() }
-  keep()
+  worker.once('online', keep) // unref has no effect before
   worker.on('message', (message: Message) => {
     if (message.kind === 'exit') {
       listeners.get(message.id)?.(message.exitCode)

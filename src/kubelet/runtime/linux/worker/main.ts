@@ -8,7 +8,7 @@ import { constants as os } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { mount, O_PATH, setns, sethostname, umount, unshare } from '#host/libc.ts'
 import { bindNetns, removeNetns } from '#host/netns.ts'
-import { boundingSet, lastCapability } from '#host/process.ts'
+import { boundingSet, idMap, isMapped, lastCapability } from '#host/process.ts'
 import { failures, listDescriptor } from '#host/program.ts'
 import { openPty } from '#host/pty.ts'
 import { openRtnetlink } from '#host/rtnetlink.ts'
@@ -18,6 +18,7 @@ import { mountRoot } from '../rootfs/apply.ts'
 import { execSteps, startFailure, startSteps } from '../steps.ts'
 import type { Machine, StepsInput } from '../steps.ts'
 import { resolveUser } from '../user.ts'
+import type { User } from '../user.ts'
 import type { Step } from '#host/program.ts'
 
 interface Namespaces { readonly net: number; readonly uts: number; readonly ipc: number }
@@ -157,6 +158,14 @@ function launch({ id, steps, stdio, extra, argv }: Spawn, remember: (child: Chil
   return promise
 }
 
+const uids = idMap('uid_map'), gids = idMap('gid_map')
+/** In a user namespace most ids do not exist; the kernel would only say EINVAL. */
+function possible(user: User): User {
+  const missing = !isMapped(uids, user.uid) ? `user ${user.uid}` : !isMapped(gids, user.gid) ? `group ${user.gid}` : undefined
+  if (missing) throw new Error(`the container is to run as ${missing}, but this cluster belongs to an ordinary user and has only ${uids.length === 1 && uids[0]![2] === 1 ? 'uid 0' : 'some ids'}: run fairway as root, or let the container run as root (securityContext.runAsUser: 0)`)
+  return user
+}
+
 async function start(request: StartRequest): Promise<Started> {
   const sandbox = sandboxes.get(request.sandboxId)
   if (!sandbox) throw new Error(`sandbox ${request.sandboxId} is not there any more`)
@@ -167,7 +176,7 @@ async function start(request: StartRequest): Promise<Started> {
       unshare('CLONE_NEWNS')
       try {
         mount({ target: '/', flags: ['MS_REC', 'MS_PRIVATE'] })
-        const user = resolveUser(request.process, mountRoot(request.root))
+        const user = possible(resolveUser(request.process, mountRoot(request.root)))
         const root = `${request.root.directory}/root`
         const ptmx = openSync(`${root}/dev/pts/ptmx`, O_PATH)
         if (!request.stdio) terminal = openPty(`/proc/self/fd/${ptmx}`)
