@@ -23,6 +23,8 @@ export interface ContainerRecord {
   readonly directory: string
   readonly createdAt: number
   state: 'created' | 'running' | 'exited'
+  /** While it is being started: whoever wants to end it waits for that. */
+  starting?: Promise<void>
   pid?: number
   startedAt?: number
   finishedAt?: number

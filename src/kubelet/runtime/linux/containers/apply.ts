@@ -23,7 +23,7 @@ const directories = ['upper', 'work', 'usr-upper', 'usr-work', 'root']
 
 export async function createContainer(node: Node, sandboxId: string, config: ContainerConfig): Promise<Container> {
   const sandbox = node.sandboxes.get(sandboxId)
-  if (!sandbox || sandbox.state !== 'ready') throw new Error(`sandbox ${sandboxId} is not running`)
+  if (!sandbox || sandbox.state !== 'ready' || sandbox.stopping) throw new Error(`sandbox ${sandboxId} is not running`)
   checkMounts(config)
   const { config: image } = await node.options.images.rootfs(config.imageId)
   const name = (await node.options.images.listImages()).find(each => each.id === config.imageId)?.tags[0] ?? config.imageId
@@ -44,7 +44,12 @@ function found(node: Node, id: string): ContainerRecord {
 /** Rejects, with runc's words, when the program cannot be run; the container then has exited. */
 export async function startContainer(node: Node, id: string): Promise<void> {
   const record = found(node, id)
-  if (record.state !== 'created') throw new Error(`container ${id} is in state ${record.state}: only a created container can be started`)
+  if (record.sandbox.stopping) throw new Error(`sandbox ${record.sandbox.id} is not running`)
+  if (record.state !== 'created' || record.starting) throw new Error(`container ${id} is in state ${record.state}: only a created container can be started`)
+  await (record.starting = start(node, record).finally(() => { delete record.starting }))
+}
+
+async function start(node: Node, record: ContainerRecord): Promise<void> {
   const log = await openLog(record.config.logPath, { onError: error => node.warnOnce(`Container log not written: ${error.message}`, { container: record.config.name }) })
   try { await launch(node, record, log) } catch (error) {
     const message = (error as Error).message
@@ -151,7 +156,9 @@ function finish(node: Node, record: ContainerRecord, exitCode: number, oomKills:
 }
 
 export async function stopContainer(node: Node, id: string, graceSeconds: number): Promise<void> {
-  const record = node.containers.get(id), live = node.live.get(id)
+  const record = node.containers.get(id)
+  await record?.starting?.catch(() => {})
+  const live = node.live.get(id)
   if (!record || !live) return
   if (graceSeconds > 0) {
     await node.thread.ask<'signal'>({ kind: 'signal', id, signal: signalNumber(record.stopSignal) })
@@ -161,8 +168,9 @@ export async function stopContainer(node: Node, id: string, graceSeconds: number
 }
 
 /** SIGKILL for pid 1 takes the whole pid namespace with it. */
-export async function killContainer(node: Node, { id }: ContainerRecord): Promise<void> {
-  const live = node.live.get(id)
+export async function killContainer(node: Node, record: ContainerRecord): Promise<void> {
+  await record.starting?.catch(() => {})
+  const { id } = record, live = node.live.get(id)
   if (!live) return
   await node.thread.ask<'signal'>({ kind: 'signal', id, signal: os.signals.SIGKILL })
   await live.exited

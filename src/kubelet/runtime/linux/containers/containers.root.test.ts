@@ -1,6 +1,6 @@
 // What a container is, sees and may do, in namespaces of this test's own.
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { isolated } from '#host/isolated.ts'
@@ -139,6 +139,33 @@ isolated(import.meta.url, ['root', 'user'], way => {
     assert.ok(!existsSync(join(outside, 'a')) && !existsSync(join(outside, 'b')), 'nothing was made outside of the container')
     assert.equal(await pod.sh(`ls ${outside}`), 'a\nb\n')
     await assert.rejects(machine.pod({ mounts: [{ hostPath: volume, containerPath: '/v', readonly: false }, at('loop/c')] }), /ELOOP/)
+  })
+
+  test('a pod that is removed while its container starts leaves no process', async () => {
+    const runtime = machine.runtimes[0]!
+    for (let i = 0; i < 5; i++) {
+      const box = await runtime.runPodSandbox(machine.sandboxConfig())
+      const { id } = await runtime.createContainer(box.id, machine.containerConfig({ command: ['sleep', '31337'] }))
+      const starting = runtime.startContainer(id).catch(() => {})
+      await runtime.removePodSandbox(box.id)
+      await starting
+      assert.ok(!existsSync(join(machine.directory, 'sandboxes/n1', box.id)))
+      await assert.rejects(runtime.createContainer(box.id, machine.containerConfig()), /not running/)
+    }
+    const lines = readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(name => { try { return readFileSync(`/proc/${name}/cmdline`, 'latin1') } catch { return '' } })
+    assert.deepEqual(lines.filter(line => line.startsWith('sleep') && line.includes('31337')), [])
+  })
+
+  test('an image of many layers', async () => {
+    const layers = Array.from({ length: 60 }, (_, i) => {
+      const layer = mkdir(`${'l'.repeat(80)}:${i}`)
+      writeFileSync(join(layer, `from-${i}`), '')
+      return layer
+    })
+    machine.extraLayers = layers
+    const pod = await machine.pod()
+    machine.extraLayers = []
+    assert.equal(await pod.sh('ls / | grep -c from-'), '60\n')
   })
 
   test('limits are kept and an out-of-memory kill has a name', rootOnly, async () => {

@@ -46,15 +46,17 @@ function lock(root: number, target: string, options?: { readonly recursive: bool
 
 function overlays({ directory, lowerDirs, usrFromHost, userxattr }: RootPlan): void {
   const overlay = (lower: readonly string[], name: string, target: string) => {
-    const data = `lowerdir=${lower.map(escaped).join(':')},upperdir=${escaped(`${directory}/${name}upper`)},workdir=${escaped(`${directory}/${name}work`)}${userxattr ? ',userxattr' : ''}`
-    mountOverlay(target, data)
+    // By descriptor: mount data ends after 4095 bytes, which the paths of thirty layers would pass, and separators in a path mean nothing.
+    const layers = lower.map(path => openSync(path, O_PATH)), own = openSync(directory, O_PATH)
+    try {
+      mountOverlay(target, `lowerdir=${layers.map(through).join(':')},upperdir=${through(own)}/${name}upper,workdir=${through(own)}/${name}work${userxattr ? ',userxattr' : ''}`)
+    } finally { for (const fd of [...layers, own]) closeSync(fd) }
   }
   overlay(lowerDirs, '', `${directory}/root`)
   if (usrFromHost) overlay([...lowerDirs.map(layer => `${layer}/usr`).filter(isDirectory), '/usr'], 'usr-', `${directory}/root/usr`)
 }
 const isDirectory = (path: string) => lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true
-const escaped = (path: string) => path.replace(/[\\:,]/g, '\\$&')
-let volatile: string = ',volatile'
+let volatile = ',volatile'
 function mountOverlay(target: string, data: string): void {
   try { mount({ source: 'overlay', target, type: 'overlay', data: data + volatile }) } catch (error) {
     if (!isCode(error, 'EINVAL') || volatile === '') throw error

@@ -57,7 +57,8 @@ function createIn({ thread, options, range }: Node, { id, config, directory, ips
 export function stopPodSandbox(node: Node, id: string): Promise<void> {
   const record = node.sandboxes.get(id)
   if (!record) return Promise.resolve()
-  return record.stopping ??= stop(node, record)
+  // After a failure the next call tries again.
+  return record.stopping ??= stop(node, record).catch(error => { delete record.stopping; throw error })
 }
 
 async function stop(node: Node, record: SandboxRecord): Promise<void> {

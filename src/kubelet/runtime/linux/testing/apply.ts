@@ -17,7 +17,7 @@ export const nodes = [{ name: 'n1', ip: '192.168.109.100', podCidr: '10.244.0.0/
 const clusterCidr = '10.244.0.0/16'
 
 /** An image of the machine's own programs, as the built-in ones are. Its stop signal is SIGTERM. */
-export function testImages(directory: string): ImageStore {
+export function testImages(directory: string, extraLayers: () => readonly string[] = () => []): ImageStore {
   const layer = join(directory, 'layer')
   for (const each of ['etc', 'tmp', 'root', 'proc', 'dev', 'sys', 'run', 'var', 'usr/share/site', 'data']) mkdirSync(join(layer, each), { recursive: true })
   const link = (to: string, name: string) => { rmSync(join(layer, name), { force: true }); symlinkSync(to, join(layer, name)) }
@@ -29,7 +29,7 @@ export function testImages(directory: string): ImageStore {
   const config = { entrypoint: ['sleep'], cmd: ['1000'], env: ['IMAGE=yes'], workingDir: '', user: '', stopSignal: 'SIGTERM', exposedPorts: [] }
   const rootfs: RootFs = { lowerDirs: [layer], usrFromHost: true, binds: [], config }
   const known = { id: 'sha256:test', tags: ['test:1'], digests: [], sizeBytes: 0 }
-  return { imageStatus: async () => known, pullImage: async () => known, listImages: async () => [known], rootfs: async () => rootfs, loadArchive: async () => [], removeImage: async () => false }
+  return { imageStatus: async () => known, pullImage: async () => known, listImages: async () => [known], rootfs: async () => ({ ...rootfs, lowerDirs: [...extraLayers(), layer] }), loadArchive: async () => [], removeImage: async () => false }
 }
 
 const security = { privileged: false, supplementalGroups: [], readonlyRootFilesystem: false, addCapabilities: [], dropCapabilities: [], noNewPrivileges: false }
@@ -52,6 +52,8 @@ export interface Pod {
 export class Machine {
   readonly directory: string
   readonly runtimes: Runtime[] = []
+  /** On top of the image's own. */
+  extraLayers: readonly string[] = []
   readonly #way: Way
   #count = 0
   constructor(way: Way, directory = mkdtempSync(join(tmpdir(), 'fairway-runtime-'))) { this.#way = way; this.directory = directory }
@@ -71,7 +73,7 @@ export class Machine {
   /** A runtime of that node; a second one sweeps what the first has left. */
   runtime(name: string): Promise<Runtime> {
     const { ip, podCidr } = nodes.find(node => node.name === name)!
-    return createRuntime({ nodeName: name, netns: netnsPath(name), nodeIp: ip, podCidr, root: join(this.directory, name), sandboxRoot: join(this.directory, 'sandboxes', name), images: testImages(this.directory), log: silent, unprivileged: this.#way === 'user', cgroup: basename(this.directory) })
+    return createRuntime({ nodeName: name, netns: netnsPath(name), nodeIp: ip, podCidr, root: join(this.directory, name), sandboxRoot: join(this.directory, 'sandboxes', name), images: testImages(this.directory, () => this.extraLayers), log: silent, unprivileged: this.#way === 'user', cgroup: basename(this.directory) })
   }
 
   async stop(): Promise<void> {
