@@ -40,6 +40,7 @@ export const resources = {
   events: resource('v1', 'Event', 'events', true, { shortNames: ['ev'] }),
   deployments: resource('apps/v1', 'Deployment', 'deployments', true, workload('deploy')),
   replicasets: resource('apps/v1', 'ReplicaSet', 'replicasets', true, workload('rs')),
+  statefulsets: resource('apps/v1', 'StatefulSet', 'statefulsets', true, workload('sts')),
   daemonsets: resource('apps/v1', 'DaemonSet', 'daemonsets', true, { shortNames: ['ds'], categories: ['all'], subresources: ['status'] }),
   controllerrevisions: resource('apps/v1', 'ControllerRevision', 'controllerrevisions', true),
   endpointslices: resource('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices', true),

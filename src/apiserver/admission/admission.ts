@@ -1,5 +1,5 @@
-// Upstream's admission plugins that every cluster has on: NamespaceLifecycle, ServiceAccount and
-// DefaultTolerationSeconds, with the system's own objects protected.
+// Upstream's admission plugins that every cluster has on: NamespaceLifecycle, ServiceAccount,
+// DefaultTolerationSeconds and Priority, with the system's own objects protected.
 import type { Pod, ServiceAccount, Toleration, Volume } from '#api/core/v1.ts'
 import type { KubeObject } from '#api/object.ts'
 import { resources, type Resource } from '#api/resources.ts'
@@ -7,6 +7,7 @@ import { StatusError } from '#lib/errors.ts'
 import type { Admission } from '../rest/backend.ts'
 import { forbidden, notFound } from '../rest/errors.ts'
 import type { Storage } from '../storage/storage.ts'
+import { keepPriority, resolvePriority } from './priority.ts'
 
 export interface AdmissionSettings {
   readonly storage: Storage
@@ -25,10 +26,13 @@ export function admission(settings: AdmissionSettings): Admission {
       if (resource.kind === 'Pod') {
         await serviceAccount(settings, draft as Pod)
         defaultTolerationSeconds(draft as Pod)
+        resolvePriority(draft as Pod)
       }
     },
-    update(draft, _old, resource) {
-      if (resource.kind === 'Pod') defaultTolerationSeconds(draft as Pod)
+    update(draft, old, resource) {
+      if (resource.kind !== 'Pod') return
+      defaultTolerationSeconds(draft as Pod)
+      keepPriority(draft as Pod, old as Pod)
     },
     delete(object, resource) {
       if (resource.kind === 'Namespace' && immortal.has(object.metadata.name)) {

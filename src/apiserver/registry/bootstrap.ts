@@ -35,7 +35,7 @@ const review = (kind: string) => rule(['create'], 'authorization.k8s.io', kind)
 const viewRules = [
   rule(read, '', 'configmaps endpoints serviceaccounts services services/status pods pods/log pods/status namespaces namespaces/status events'),
   rule(read, 'discovery.k8s.io', 'endpointslices'),
-  rule(read, 'apps', 'controllerrevisions daemonsets daemonsets/status deployments deployments/scale deployments/status replicasets replicasets/scale replicasets/status'),
+  rule(read, 'apps', 'controllerrevisions daemonsets daemonsets/status deployments deployments/scale deployments/status replicasets replicasets/scale replicasets/status statefulsets statefulsets/scale statefulsets/status'),
   rule(read, 'events.k8s.io', 'events'),
 ]
 const editRules = [
@@ -44,7 +44,7 @@ const editRules = [
   rule(write, '', 'pods pods/attach pods/exec'),
   rule(['create'], '', 'pods/eviction serviceaccounts/token'),
   rule(write, '', 'configmaps events secrets serviceaccounts services'),
-  rule(write, 'apps', 'daemonsets deployments deployments/scale replicasets replicasets/scale'),
+  rule(write, 'apps', 'daemonsets deployments deployments/scale replicasets replicasets/scale statefulsets statefulsets/scale'),
 ]
 const adminRules = [
   review('localsubjectaccessreviews'),
@@ -93,7 +93,7 @@ const schedulerRules = (): PolicyRule[] => [
   ...eventRules, rule(['create', 'get', 'list', 'patch', 'update', 'watch'], 'coordination.k8s.io', 'leases'),
   rule(read, '', 'nodes namespaces'), rule(['delete', ...read], '', 'pods'),
   rule(['create'], '', 'bindings pods/binding'), rule(['patch', 'update'], '', 'pods/status'),
-  rule(read, '', 'services'), rule(read, 'apps', 'replicasets'), rule(['create'], 'authentication.k8s.io', 'tokenreviews'),
+  rule(read, '', 'services'), rule(read, 'apps', 'replicasets statefulsets'), rule(['create'], 'authentication.k8s.io', 'tokenreviews'),
   review('subjectaccessreviews'),
 ]
 const controllerManagerRules = (): PolicyRule[] => [

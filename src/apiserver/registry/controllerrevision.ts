@@ -1,4 +1,4 @@
-// ControllerRevisions: a DaemonSet's old templates. Their data never changes.
+// ControllerRevisions: old templates of DaemonSets and StatefulSets. Their data never changes.
 import type { ControllerRevision } from '#api/apps/v1.ts'
 import { resources } from '#api/resources.ts'
 import { equal } from '#lib/equal.ts'

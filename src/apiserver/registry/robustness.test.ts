@@ -60,7 +60,7 @@ const options = { now: Date.parse('2026-11-21T13:00:00Z'), includeObject: 'Metad
 const podSpec = { containers: [{ name: 'c', image: 'nginx:1', ports: [{ containerPort: 80 }], resources: { limits: { cpu: '0.5' } }, readinessProbe: { tcpSocket: { port: 80 } } }] }
 const workload = { selector: { matchLabels: { a: 'b' } }, template: { metadata: { labels: { a: 'b' } }, spec: podSpec } }
 /** Specs that are accepted, each to be spoilt in one field. */
-const sound: Record<string, object> = { pods: podSpec, deployments: workload, replicasets: workload, daemonsets: workload, services: { ports: [{ port: 80 }], selector: { a: 'b' } } }
+const sound: Record<string, object> = { pods: podSpec, deployments: workload, replicasets: workload, statefulsets: workload, daemonsets: workload, services: { ports: [{ port: 80 }], selector: { a: 'b' } } }
 
 const soundWhole: Record<string, object> = {
   endpointslices: { addressType: 'IPv4', endpoints: [{ addresses: ['10.244.0.1'] }], ports: [{ port: 80 }] },

@@ -15,10 +15,11 @@ import { replicasets } from './replicaset.ts'
 import { secrets } from './secret.ts'
 import { services } from './service/strategy.ts'
 import { serviceaccounts } from './serviceaccount.ts'
+import { statefulsets } from './statefulset.ts'
 import type { Strategy } from './strategy.ts'
 
 /** Keyed as `resources` is; the create-only review kinds have none. */
 export const strategies: ReadonlyMap<string, Strategy> = new Map<string, Strategy>(Object.entries({
   namespaces, nodes, pods, services, endpoints, configmaps, secrets, serviceaccounts, events, deployments, replicasets,
-  daemonsets, controllerrevisions, endpointslices, leases, eventsV1, roles, rolebindings, clusterroles, clusterrolebindings,
+  statefulsets, daemonsets, controllerrevisions, endpointslices, leases, eventsV1, roles, rolebindings, clusterroles, clusterrolebindings,
 }))

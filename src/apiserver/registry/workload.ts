@@ -1,4 +1,4 @@
-// What Deployments, ReplicaSets and DaemonSets share: a selector that must fit the template's labels,
+// What Deployments, ReplicaSets, StatefulSets and DaemonSets share: a selector that must fit the template's labels,
 // percentages, and the wide columns.
 import type { LabelSelector } from '#api/meta/v1.ts'
 import { matchesSelector } from '#api/object.ts'
@@ -13,7 +13,7 @@ import type { Column, FieldError } from './strategy.ts'
 interface Spec { selector?: LabelSelector; template?: PodTemplateSpec }
 
 /** Selector and template of a workload whose pods always restart. */
-export function validateSelectorAndTemplate(spec: Spec, kind: 'deployment' | 'replicaset' | 'daemonset'): FieldError[] {
+export function validateSelectorAndTemplate(spec: Spec, kind: 'deployment' | 'replicaset' | 'statefulset' | 'daemonset'): FieldError[] {
   const { selector, template } = spec
   const errors = selector ? validateLabelSelector(selector, 'spec.selector') : [required('spec.selector')]
   if (selector && isEmptySelector(selector)) errors.push(invalid('spec.selector', selector, `empty selector is invalid for ${kind}`))
@@ -23,7 +23,7 @@ export function validateSelectorAndTemplate(spec: Spec, kind: 'deployment' | 're
   errors.push(...validatePodTemplate(template, 'spec.template'))
   if (template.spec?.restartPolicy !== 'Always') errors.push(notSupported('spec.template.spec.restartPolicy', template.spec?.restartPolicy, ['Always']))
   if (template.spec?.activeDeadlineSeconds !== undefined) errors.push(forbidden('spec.template.spec.activeDeadlineSeconds',
-    `activeDeadlineSeconds in ${kind === 'daemonset' ? 'DaemonSet' : 'ReplicaSet'} is not Supported`))
+    `activeDeadlineSeconds in ${kind === 'daemonset' ? 'DaemonSet' : kind === 'statefulset' ? 'StatefulSet' : 'ReplicaSet'} is not Supported`))
   return errors
 }
 

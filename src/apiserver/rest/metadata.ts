@@ -9,7 +9,7 @@ import { badRequest, conflict } from './errors.ts'
 export type Content = KubeObject & { spec?: unknown; status?: unknown }
 
 // Upstream's strategies of the other kinds never touch metadata.generation.
-const counted = new Set(['Deployment', 'ReplicaSet', 'DaemonSet', 'Pod', 'EndpointSlice'])
+const counted = new Set(['Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'Pod', 'EndpointSlice'])
 const hasGeneration = (resource: Resource) => counted.has(resource.kind)
 
 /** FillObjectMetaSystemFields, and what a client may not set. */

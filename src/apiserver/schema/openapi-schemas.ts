@@ -35,7 +35,7 @@ const closed = new Set(('PersistentVolumeReclaimPolicy PersistentVolumeMode Pers
   + 'URIScheme PullPolicy PreemptionPolicy TerminationMessagePolicy PodPhase RestartPolicy DNSPolicy NodeSelectorOperator TaintEffect TolerationOperator '
   + 'UnsatisfiableConstraintAction NodeInclusionPolicy PodFSGroupChangePolicy SupplementalGroupsPolicy SeccompProfileType AppArmorProfileType PodQOSClass '
   + 'ServiceAffinity ServiceType ServiceInternalTrafficPolicy ServiceExternalTrafficPolicy IPFamily IPFamilyPolicy NodePhase NamespacePhase '
-  + 'DeploymentStrategyType DaemonSetUpdateStrategyType AddressType').split(' '))
+  + 'DeploymentStrategyType DaemonSetUpdateStrategyType StatefulSetUpdateStrategyType PodManagementPolicyType AddressType').split(' '))
 
 const integerFormat = ({ bits, unsigned }: ValueSchema): string => unsigned ? (bits === 8 ? 'byte' : 'int64') : `int${bits}`
 
