@@ -7,7 +7,7 @@ import { dirname, join, posix } from 'node:path'
 import { test } from 'node:test'
 
 const base = ['lib', 'net', 'api', 'client', 'host']
-const components = ['apiserver', 'controllers', 'scheduler', 'kubelet', 'proxy', 'agnhost', 'cli']
+const components = ['apiserver', 'controllers', 'scheduler', 'kubelet', 'proxy', 'dns', 'agnhost', 'cli']
 /** Folder to the folders it may import, besides itself. */
 const may: Record<string, string[]> = {
   lib: [], net: ['lib'], api: ['lib', 'net'], client: ['lib', 'net', 'api'], host: ['lib', 'net'],
