@@ -37,6 +37,7 @@ export const commands: Record<string, Command> = {
   server: { usage: 'server [flags]', summary: 'the control plane alone: API server, controllers, scheduler', examples: ['fairway server --help'] },
   agent: { usage: 'agent --config FILE', summary: 'the kubelets of this machine alone', examples: ['fairway agent --config agent.json'] },
   proxy: { usage: 'proxy [flags]', summary: 'kube-proxy alone, against any Kubernetes API server', examples: ['fairway proxy --kubeconfig FILE --proxy-mode iptables'] },
+  dns: { usage: 'dns -conf FILE', summary: 'cluster DNS alone, in place of CoreDNS: it reads the same Corefile', examples: ['fairway dns -conf Corefile', 'fairway dns -conf Corefile -dns.port 1053'] },
   completion: { usage: 'completion bash|zsh', summary: 'shell completion', examples: ['source <(fairway completion bash)'] },
   version: { usage: 'version', summary: 'which Fairway, which Kubernetes', examples: ['fairway version'] },
 }
