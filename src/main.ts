@@ -12,6 +12,7 @@ const parts: Record<string, () => Promise<Main>> = {
   server: async () => (await import('#up/server.ts')).main,
   agent: async () => (await import('#kubelet/main.ts')).main,
   proxy: async () => (await import('#proxy/main.ts')).main,
+  dns: async () => (await import('#dns/main.ts')).main,
   agnhost: async () => (await import('#agnhost/main.ts')).main,
 }
 
