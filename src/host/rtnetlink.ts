@@ -9,7 +9,8 @@ const NLM_F_REQUEST = 1, NLM_F_ACK = 4, NLM_F_EXCL = 0x200, NLM_F_CREATE = 0x400
 const RTM_NEWLINK = 16, RTM_DELLINK = 17, RTM_GETLINK = 18, RTM_SETLINK = 19, RTM_NEWADDR = 20, RTM_NEWROUTE = 24
 const IFLA_IFNAME = 3, IFLA_MTU = 4, IFLA_MASTER = 10, IFLA_PROTINFO = 12, IFLA_LINKINFO = 18, IFLA_GROUP = 27, IFLA_NET_NS_FD = 28
 const IFLA_INFO_KIND = 1, IFLA_INFO_DATA = 2, VETH_INFO_PEER = 1, IFLA_BRPORT_MODE = 4
-const IFA_ADDRESS = 1, IFA_LOCAL = 2, RTA_GATEWAY = 5
+const IFA_ADDRESS = 1, IFA_LOCAL = 2, IFA_FLAGS = 8, IFA_F_NOPREFIXROUTE = 0x200
+const RTA_OIF = 4, RTA_GATEWAY = 5, RTNH_F_ONLINK = 4
 const AF_BRIDGE = 7, AF_INET = 2, IFF_UP = 1, nested = 0x8000
 
 /** A link group of our own, for deleting together. */
@@ -55,8 +56,10 @@ export interface Rtnetlink {
   /** Lets a bridge port send back what it received (a pod that reaches itself through its Service). */
   setHairpin(link: number): void
   /** `10.244.1.5/24` on the link. */
+  /** Without a route to the address's own range: see `addDefaultRoute`. */
   addAddress(link: number, cidr: string): void
-  addDefaultRoute(gateway: string): void
+  /** Everything, also the neighbours of the own range, goes through the gateway, which needs no route of its own (`onlink`). */
+  addDefaultRoute(link: number, gateway: string): void
   /** A link's index by its name. */
   indexOf(link: string): number
   close(): void
@@ -109,12 +112,14 @@ export function openRtnetlink(netns?: string): Rtnetlink {
       const [address, prefix] = cidr.split('/') as [string, string]
       const header = Buffer.alloc(8) // struct ifaddrmsg
       header[0] = AF_INET; header[1] = Number(prefix); header.writeUInt32LE(link, 4)
-      request(`addr add ${cidr}`, RTM_NEWADDR, { flags: create, parts: [header, attribute(IFA_LOCAL, ipv4(address)), attribute(IFA_ADDRESS, ipv4(address))] })
+      request(`addr add ${cidr} noprefixroute`, RTM_NEWADDR, { flags: create,
+        parts: [header, attribute(IFA_LOCAL, ipv4(address)), attribute(IFA_ADDRESS, ipv4(address)), attribute(IFA_FLAGS, IFA_F_NOPREFIXROUTE)] })
     },
-    addDefaultRoute(gateway) {
+    addDefaultRoute(link, gateway) {
       const header = Buffer.alloc(12) // struct rtmsg
       header[0] = AF_INET; header[4] = 254; header[5] = 3; header[7] = 1 // main table, RTPROT_BOOT, RTN_UNICAST
-      request(`route add default via ${gateway}`, RTM_NEWROUTE, { flags: create, parts: [header, attribute(RTA_GATEWAY, ipv4(gateway))] })
+      header.writeUInt32LE(RTNH_F_ONLINK, 8)
+      request(`route add default via ${gateway} onlink`, RTM_NEWROUTE, { flags: create, parts: [header, attribute(RTA_GATEWAY, ipv4(gateway)), attribute(RTA_OIF, link)] })
     },
     // Without NLM_F_ACK the answer is the link alone; ifi_index stands 4 bytes into struct ifinfomsg.
     indexOf: link => ask(`link show ${link}`, RTM_GETLINK, { flags: 0, parts: [linkHeader(0), attribute(IFLA_IFNAME, link)] }).readInt32LE(20),

@@ -68,6 +68,7 @@ async function startNode({ config, settings, facts, images, shared, log, signal 
   const runtime = await createRuntime({
     nodeName: settings.name, netns: settings.netns, nodeIp: settings.internalIp, podCidr: settings.podCidr, root,
     sandboxRoot: join(config.dataDir, 'sandboxes', settings.name), images, log: log.named(`runtime/${settings.name}`), unprivileged: config.unprivileged,
+    ...(config.cgroup && { cgroup: config.cgroup }),
   })
   const kubelet = new Kubelet({ config, settings, facts, client: clientOf(config, settings), runtime, shared, log, signal,
     nodeResolvConf: readOr('/etc/resolv.conf', ''), nodeHosts: readOr('/etc/hosts', '127.0.0.1\tlocalhost\n') })

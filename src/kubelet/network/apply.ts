@@ -14,7 +14,7 @@ export async function applyNodeNetwork(node: NodeNetwork & InNode, peers: readon
   const { netns } = node
   inNetns(netns, () => {
     for (const [name, value] of Object.entries(nodeSysctls)) {
-      try { writeFileSync(`/proc/sys/${name}`, value) } catch (error) { if (!name.startsWith('net/ipv6')) throw error }
+      try { writeFileSync(`/proc/sys/${name}`, value) } catch (error) { if (name === 'net/ipv4/ip_forward') throw error } // the others are for comfort
     }
   })
   await applyIp(nodeLinks(node, peers), netns)

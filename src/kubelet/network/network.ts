@@ -37,6 +37,11 @@ export function nodeLinks({ podCidr }: NodeNetwork, peers: readonly Peer[]): IpC
 /** What this node's network namespace must have switched on, under /proc/sys. */
 export const nodeSysctls: Readonly<Record<string, string>> = {
   'net/ipv4/ip_forward': '1',
+  // Pods of one node are sent back to the bridge that they came from: no need to tell them of a shorter way.
+  'net/ipv4/conf/all/send_redirects': '0',
+  'net/ipv4/conf/default/send_redirects': '0',
+  // By default the kernel tells each host about one refusal a second; the others would run into timeouts.
+  'net/ipv4/icmp_ratelimit': '0',
   'net/ipv6/conf/default/disable_ipv6': '1',
 }
 

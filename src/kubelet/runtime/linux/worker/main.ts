@@ -107,7 +107,9 @@ function ownNetwork({ id, netns, network }: SandboxRequest, fd: number): void {
     const eth0 = pod.indexOf('eth0')
     pod.addAddress(eth0, address)
     pod.setUp(eth0)
-    pod.addDefaultRoute(gateway)
+    // Pods of one node reach each other through the node, not past it over the bridge: the way back of
+    // a translated connection then meets conntrack too, and no br_netfilter module is needed for that.
+    pod.addDefaultRoute(eth0, gateway)
   } finally { pod.close() }
 }
 
