@@ -1,5 +1,6 @@
 // One query on its way through the chain: the bytes as they came, and what is read from them when
 // asked. Made once per packet on the hot path, so everything that not every query needs is lazy.
+import type {} from './wire/bytes.ts'
 import { EdnsView, type Edns } from './wire/edns.ts'
 import type { Name } from './wire/name.ts'
 import { fold } from './wire/name.ts'

@@ -1,5 +1,6 @@
 // Whole DNS messages (RFC 1035 4) as values: decode for what comes from outside, encode with name
 // compression for what goes out. The hot path of cluster names does without both; see answer.ts.
+import type {} from './bytes.ts'
 import { readOptions, type Edns } from './edns.ts'
 import { root, type Name } from './name.ts'
 import { layouts, types, type Field } from './types.ts'
@@ -89,7 +90,7 @@ function readData(message: Buffer, type: number, at: number, end: number): Buffe
   return Buffer.concat(parts)
 }
 
-function readRecord(message: Buffer, at: number): { record: Rr; next: number } {
+export function readRecord(message: Buffer, at: number): { record: Rr; next: number } {
   const { name, next: i } = readName(message, at)
   if (i + 10 > message.length) fail('record runs out of the message', at)
   const type = message.readUInt16BE(i)
