@@ -14,8 +14,8 @@ describe('defaults', () => {
   const retain = { whenDeleted: 'Retain', whenScaled: 'Retain' }
   const cases: [name: string, given: object, expected: object][] = [
     ['nothing said', {}, { replicas: 1, podManagementPolicy: 'OrderedReady', revisionHistoryLimit: 10, persistentVolumeClaimRetentionPolicy: retain,
-      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 0, maxUnavailable: 1 } } }],
-    ['a partition', { updateStrategy: { rollingUpdate: { partition: 2 } } }, { updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 2, maxUnavailable: 1 } } }],
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 0 } } }],
+    ['a partition', { updateStrategy: { rollingUpdate: { partition: 2, maxUnavailable: '50%' } } }, { updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 2, maxUnavailable: '50%' } } }],
     ['only the type', { updateStrategy: { type: 'RollingUpdate' } }, { updateStrategy: { type: 'RollingUpdate' } }],
     ['OnDelete', { updateStrategy: { type: 'OnDelete' } }, { updateStrategy: { type: 'OnDelete' } }],
     ['one retention', { persistentVolumeClaimRetentionPolicy: { whenScaled: 'Delete' } }, { persistentVolumeClaimRetentionPolicy: { ...retain, whenScaled: 'Delete' } }],

@@ -17,11 +17,9 @@ function defaults({ spec }: StatefulSet): void {
     spec.updateStrategy.type = 'RollingUpdate'
     spec.updateStrategy.rollingUpdate ??= {}
   }
-  // A strategy that names its type and nothing else stays without parameters, as upstream leaves it.
-  if (spec.updateStrategy.type === 'RollingUpdate' && spec.updateStrategy.rollingUpdate) {
-    spec.updateStrategy.rollingUpdate.partition ??= 0
-    spec.updateStrategy.rollingUpdate.maxUnavailable ??= 1
-  }
+  // A strategy that names its type and nothing else stays without parameters, as upstream leaves it. An absent
+  // maxUnavailable means 1 and is not filled in: 1.36 has its feature gate off (kubernetes#137904).
+  if (spec.updateStrategy.type === 'RollingUpdate' && spec.updateStrategy.rollingUpdate) spec.updateStrategy.rollingUpdate.partition ??= 0
   spec.persistentVolumeClaimRetentionPolicy ??= {}
   spec.persistentVolumeClaimRetentionPolicy.whenDeleted ||= 'Retain'
   spec.persistentVolumeClaimRetentionPolicy.whenScaled ||= 'Retain'
@@ -42,7 +40,7 @@ function validateStrategy(strategy: StatefulSetUpdateStrategy | undefined): Fiel
   return [
     ...nonNegative(`${path}.rollingUpdate.partition`, rolling.partition),
     ...validateIntOrPercent(unavailable, rolling.maxUnavailable),
-    ...(isZero(rolling.maxUnavailable) ? [invalid(unavailable, rolling.maxUnavailable, 'cannot be 0')] : []),
+    ...(rolling.maxUnavailable !== undefined && isZero(rolling.maxUnavailable) ? [invalid(unavailable, rolling.maxUnavailable, 'cannot be 0')] : []),
     ...atMost100Percent(unavailable, rolling.maxUnavailable),
   ]
 }

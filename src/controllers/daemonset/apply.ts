@@ -9,10 +9,11 @@ import type { EventRecorder } from '#client/events.ts'
 import type { Informer } from '#client/informer.ts'
 import type { WorkQueue } from '#client/workqueue.ts'
 import { equal } from '#lib/equal.ts'
-import { isAlreadyExists, isConflict, isNotFound } from '#lib/errors.ts'
+import { isConflict, isNotFound } from '#lib/errors.ts'
 import { slowStart, type Context } from '../apply.ts'
-import { canonical } from '../deployment/hash.ts'
+import { record, removeRevisions } from '../history/apply.ts'
 import { addOwnerIndexes, claimOf, createPod, deletePod, isNamespaceTerminating } from '../pods/apply.ts'
+import { FailureBackoff } from '../pods/backoff.ts'
 import { Expectations } from '../pods/expectations.ts'
 import { untilAvailable } from '../pods/state.ts'
 import { daemonPod, fit, hashLabel } from './nodes.ts'
@@ -31,8 +32,8 @@ class DaemonSetController {
   readonly #revisions: Informer<ControllerRevision>
   readonly #recorder: EventRecorder
   readonly #expectations = new Expectations()
-  /** By set and node: a pod that fails at once, again and again, must not be replaced in a loop. */
-  readonly #failures = new Map<string, { count: number; until: number }>()
+  /** By set and node. */
+  readonly #failures = new FailureBackoff()
   readonly #queue: WorkQueue
 
   constructor(context: Context) {
@@ -51,7 +52,7 @@ class DaemonSetController {
 
   watch(): void {
     this.#sets.onChange(({ old, now }) => {
-      if (!now) this.#expectations.forget(old!.metadata.uid!)
+      if (!now) { this.#expectations.forget(old!.metadata.uid!); this.#failures.forget(old!.metadata.uid!) }
       this.#queue.add(keyOf((now ?? old)!))
     })
     this.#pods.onChange(({ old, now }) => this.#podChanged(old, now))
@@ -91,21 +92,12 @@ class DaemonSetController {
   /** The hash of the current template's revision, which is recorded first; undefined when the next sync must see to it. */
   async #currentHash(set: DaemonSet, owned: readonly Pod[]): Promise<string | undefined> {
     const known = await claimOf<ControllerRevision>(this.#context, resources.controllerrevisions, { owner: { resource: resources.daemonsets, object: set }, selector: set.spec.selector })
-    const { current, act, remove } = history(set, known, new Set(owned.map(pod => pod.metadata.labels?.[hashLabel] ?? '')))
-    if (set.metadata.deletionTimestamp) return hashOf(current)
-    await Promise.all(remove.map(revision => this.#client.delete(resources.controllerrevisions, revision.metadata.namespace, revision.metadata.name).catch(ignoreNotFound)))
-    if (act === 'update') await this.#client.update<ControllerRevision>(resources.controllerrevisions, current)
-    if (act !== 'create') return hashOf(current)
-    try {
-      return hashOf(await this.#client.create<ControllerRevision>(resources.controllerrevisions, set.metadata.namespace, current))
-    } catch (error) {
-      if (isNamespaceTerminating(error)) return undefined
-      if (!isAlreadyExists(error)) throw error
-      const existing = await this.#client.get<ControllerRevision>(resources.controllerrevisions, set.metadata.namespace, current.metadata.name)
-      if (controllerOf(existing)?.uid === set.metadata.uid && canonical(existing.data) === canonical(current.data)) return hashOf(existing)
-      await this.#writeStatus(set, { ...status(set, { nodes: [], pods: [], hash: '', now: 0 }), ...set.status, collisionCount: (set.status?.collisionCount ?? 0) + 1 })
-      return undefined
-    }
+    const past = history(set, known, new Set(owned.map(pod => pod.metadata.labels?.[hashLabel] ?? '')))
+    if (set.metadata.deletionTimestamp) return hashOf(past.current)
+    await removeRevisions(this.#client, past.remove)
+    const recorded = await record(this.#client, set, past)
+    if (recorded === 'collision') await this.#writeStatus(set, { ...status(set, { nodes: [], pods: [], hash: '', now: 0 }), ...set.status, collisionCount: (set.status?.collisionCount ?? 0) + 1 })
+    return recorded === 'collision' || recorded === undefined ? undefined : hashOf(recorded)
   }
 
   async #manage(set: DaemonSet, todo: Plan, { hash, now }: PlanInput): Promise<unknown> {
@@ -121,14 +113,12 @@ class DaemonSetController {
     return error ?? errors.find(failed => failed !== undefined)
   }
 
-  /** A failed pod is deleted, and so replaced, after 1 s, 2 s, ... 15 min (upstream's failedPodsBackoff). */
+  /** A failed pod is deleted, and so replaced, ever later. */
   #withoutBackoff(set: DaemonSet, todo: Plan, now: number): Pod[] {
     return todo.remove.filter(pod => {
       if (!todo.failed.includes(pod)) return true
-      const id = `${set.metadata.uid}/${pod.spec.nodeName}`, known = this.#failures.get(id)
-      if (known && known.until > now) { this.#queue.addAfter(keyOf(set), known.until - now); return false }
-      const count = known && now - known.until < 1_800_000 ? known.count + 1 : 0
-      this.#failures.set(id, { count, until: now + Math.min(1000 * 2 ** count, 900_000) })
+      const wait = this.#failures.wait(`${set.metadata.uid}/${pod.spec.nodeName}`, now)
+      if (wait > 0) { this.#queue.addAfter(keyOf(set), wait); return false }
       this.#recorder.event(set, 'Warning', 'FailedDaemonPod', `Found failed daemon pod ${keyOf(pod)} on node ${pod.spec.nodeName}, will try to kill it`)
       return true
     })
