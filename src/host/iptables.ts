@@ -21,13 +21,13 @@ export interface Iptables {
 /** Seconds to wait for the lock that every iptables command takes. */
 const wait = ['-w', '5']
 
-/** `undefined` where the family has no iptables here: no command, or a kernel without it. */
-export async function findIptables(family: Family): Promise<Iptables | undefined> {
+/** `undefined` where the family has no iptables here: no command, or a kernel without it. `netns` is the path of a network namespace other than our own. */
+export async function findIptables(family: Family, netns?: string): Promise<Iptables | undefined> {
   const base = family === 4 ? 'iptables' : 'ip6tables'
-  const command = await commandInUse(base)
-  const version = await tryRun([command, '--version'])
-  if (version === undefined || await tryRun([command, ...wait, '-t', 'nat', '-S', 'POSTROUTING']) === undefined) return undefined
-  return iptables(family, command, { randomFully: atLeast(version, [1, 6, 2]) })
+  const command = await commandInUse(base, netns)
+  const version = await tryRun([command, '--version'], netns)
+  if (version === undefined || await tryRun([command, ...wait, '-t', 'nat', '-S', 'POSTROUTING'], netns) === undefined) return undefined
+  return iptables(family, command, { randomFully: atLeast(version, [1, 6, 2]), ...netns && { netns } })
 }
 
 /** The given command, whatever else is there; `netns` is the path of a network namespace other than our own. */
@@ -42,21 +42,21 @@ export const iptables = (family: Family, command: string, { randomFully = true, 
  * The implementation that already holds Kubernetes's rules (a kubelet's, or an earlier proxy's), as
  * two proxies in different ones would fight; else the system's choice.
  */
-async function commandInUse(base: string): Promise<string> {
-  if (legacyTables(base).length > 0 && await holdsKubernetes(`${base}-legacy`)) return `${base}-legacy`
-  if (await holdsKubernetes(`${base}-nft`)) return `${base}-nft`
+async function commandInUse(base: string, netns: string | undefined): Promise<string> {
+  if (await hasLegacyTables(base, netns) && await holdsKubernetes(`${base}-legacy`, netns)) return `${base}-legacy`
+  if (await holdsKubernetes(`${base}-nft`, netns)) return `${base}-nft`
   return base
 }
 
 /** Asking iptables-legacy would create its tables; this does not. */
-function legacyTables(base: string): string[] {
-  try {
-    return readFileSync(base === 'iptables' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names', 'utf8').split('\n').filter(Boolean)
-  } catch { return [] }
+async function hasLegacyTables(base: string, netns: string | undefined): Promise<boolean> {
+  const file = base === 'iptables' ? '/proc/net/ip_tables_names' : '/proc/net/ip6_tables_names'
+  if (netns) return Boolean((await tryRun(['cat', file], netns))?.trim())
+  try { return readFileSync(file, 'utf8').trim() !== '' } catch { return false }
 }
 
-const holdsKubernetes = async (command: string): Promise<boolean> =>
-  /^:KUBE-(IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY) /m.test(await tryRun([`${command}-save`, '-t', 'mangle']) ?? '')
+const holdsKubernetes = async (command: string, netns: string | undefined): Promise<boolean> =>
+  /^:KUBE-(IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY) /m.test(await tryRun([`${command}-save`, '-t', 'mangle'], netns) ?? '')
 
 async function tryRun(argv: string[], netns?: string): Promise<string | undefined> {
   try { return (await run(argv, { netns })).stdout } catch (error) {

@@ -1,7 +1,7 @@
 // The proxy of one node at work: takes changes in, and brings the kernel to the desired state, one
-// sync at a time. Deciding is state.ts and iptables/rules.ts; this file is timing, failure and order.
+// sync at a time. Deciding is state.ts and the mode's own rules; this file is timing, failure and order.
 import type { Node } from '#api/core/v1.ts'
-import type { Iptables } from '#host/iptables.ts'
+import type { DataPlane } from './dataplane.ts'
 import { FamilyProxy, type FamilyOptions } from './family/apply.ts'
 import { healthCheckAnswer, healthChecks, type HealthCheck } from './health.ts'
 import type { HealthCheckServers } from './server.ts'
@@ -9,8 +9,10 @@ import type { Change } from './state.ts'
 
 export interface ServiceProxyOptions extends FamilyOptions {
   /** One for each IP family that this machine has. */
-  readonly iptables: readonly Iptables[]
+  readonly planes: readonly DataPlane[]
   readonly healthChecks: HealthCheckServers
+  /** Called once, when the first sync of every family has succeeded: what an earlier mode left may go now. */
+  readonly onFirstSync?: () => Promise<void>
 }
 
 /** Changes that belong together (a Service and its EndpointSlice) arrive within this time. */
@@ -28,12 +30,13 @@ export class ServiceProxy {
   #timer: NodeJS.Timeout | undefined
   #periodic: NodeJS.Timeout | undefined
   #started = false
+  #hasSynced = false
   #restUntil = 0
   #retryMs = firstRetryMs
 
   constructor(options: ServiceProxyOptions) {
     this.#options = options
-    this.#families = options.iptables.map(iptables => new FamilyProxy(iptables, options))
+    this.#families = options.planes.map(plane => new FamilyProxy(plane, options))
   }
 
   /** Nothing is written before `start`. */
@@ -62,6 +65,7 @@ export class ServiceProxy {
     clearTimeout(this.#timer)
     clearInterval(this.#periodic)
     await this.#running
+    await Promise.all(this.#families.map(family => family.stop()))
     this.#options.healthChecks.close()
   }
 
@@ -104,6 +108,13 @@ export class ServiceProxy {
     this.#restUntil = Date.now() + (failed.length > 0 ? this.#retryMs : this.#options.config.minSyncPeriod || Math.min(took, maxRestMs))
     this.#retryMs = failed.length > 0 ? Math.min(this.#retryMs * 2, this.#options.config.syncPeriod) : firstRetryMs
     if (failed.length > 0) this.#changed = true
+    else await this.#afterFirstSync()
+  }
+
+  async #afterFirstSync(): Promise<void> {
+    if (this.#hasSynced) return
+    this.#hasSynced = true
+    await this.#options.onFirstSync?.()
   }
 
   #serveHealthChecks(): void {

@@ -61,8 +61,8 @@ const badFiles: [string, RegExp][] = [
   ['iptables: {syncPeriod: -1s}', /iptables\.syncPeriod: must not be negative/],
   ['iptables: {masqueradeBit: 32}', /masqueradeBit: must be from 0 to 31, not 32/],
   ['clusterCIDR: 10.244.0.0', /clusterCIDR: "10\.244\.0\.0" is no CIDR/],
-  ['nodePortAddresses: [primary, 10.0.0.0/8]', /primary stands alone/],
-  ['mode: ipvs', /mode: ipvs \(.*\) is not supported: use iptables/],
+  ['nodePortAddresses: [primary, 10.0.0.0/8]', /primary stands beside no CIDR/],
+  ['mode: kernelspace', /mode: kernelspace \(.*\) is not supported: use .*iptables/],
   ['mode: fast', /mode: "fast" is no proxy mode/],
   ['mode: constructor', /is no proxy mode/],
   ['detectLocalMode: Magic', /detectLocalMode: "Magic" is none of ClusterCIDR, /],
@@ -88,4 +88,4 @@ test("durations are Go's", () => {
   for (const text of ['', '5', 's', '1d', '1s ', '1m-30s']) assert.equal(duration(text), undefined, text)
 })
 
-test('the help names every flag', () => assert.match(usage(), /--nodeport-addresses strings +nodePortAddresses[^]*nftables .*\(not supported\)/))
+test('the help names every flag', () => assert.match(usage(), /--nodeport-addresses strings +nodePortAddresses[^]*kernelspace .*\(not supported\)/))

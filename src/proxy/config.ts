@@ -3,7 +3,7 @@
 import { UserError } from '#lib/errors.ts'
 import { formatCidr, parseCidr, type Cidr } from '#net/ip.ts'
 import { fieldFlags, fields, fieldType, otherFlags, type Fields, type FieldType } from './fields.ts'
-import { parseMode, type Mode } from './modes.ts'
+import { parseMode, type Mode } from './mode.ts'
 
 export interface ProxyConfig {
   readonly mode: Mode
@@ -20,7 +20,7 @@ export interface ProxyConfig {
   readonly detectLocalMode: DetectLocalMode
   readonly bridgeInterface: string
   readonly interfaceNamePrefix: string
-  /** CIDRs and `primary`; empty for all addresses. */
+  /** CIDRs and `primary`; empty for all addresses (the keyword `all`). */
   readonly nodePortAddresses: readonly string[]
   readonly masqueradeAll: boolean
   readonly masqueradeBit: number
@@ -32,6 +32,11 @@ export interface ProxyConfig {
   readonly conntrack: { readonly maxPerCore: number; readonly min: number; readonly tcpBeLiberal: boolean
     /** Seconds; 0 leaves the kernel's. */
     readonly tcpEstablishedTimeout: number; readonly tcpCloseWaitTimeout: number; readonly udpTimeout: number; readonly udpStreamTimeout: number }
+  /** Durations in seconds, 0 leaves the kernel's. */
+  readonly ipvs: { readonly scheduler: string; readonly excludeCIDRs: readonly Cidr[]; readonly strictARP: boolean
+    readonly tcpTimeout: number; readonly tcpFinTimeout: number; readonly udpTimeout: number }
+  /** Milliseconds after which the userspace mode forgets a silent UDP client (250 ms in Kubernetes 1.20). */
+  readonly udpIdleTimeout: number
   readonly oomScoreAdj: number
   readonly verbosity: number
 }
@@ -44,6 +49,8 @@ export interface Flags {
   readonly master: string | undefined
   readonly cleanup: boolean
   readonly help: boolean
+  /** Run in another mode where the configured one cannot. */
+  readonly fallback: boolean
   /** Settings by the path of their field; they win over the file. */
   readonly settings: ReadonlyMap<string, unknown>
 }
@@ -67,7 +74,7 @@ export function parseFlags(argv: readonly string[]): Flags {
     else other.set(name, value as string | boolean)
   }
   for (const name of ['write-config-to', 'init-only', 'version']) if (other.has(name)) throw new UserError(`--${name} is not supported`)
-  return { settings, config: other.get('config') as string, master: other.get('master') as string, cleanup: other.get('cleanup') === true, help: other.get('help') === true }
+  return { settings, config: other.get('config') as string, master: other.get('master') as string, cleanup: other.get('cleanup') === true, help: other.get('help') === true, fallback: other.get('fallback') === true }
 }
 
 /** A file's fields by path. `file` names it in errors. */
@@ -137,8 +144,9 @@ export function proxyConfig(file: Values, settings: Values): ProxyConfig {
   const get = <T>(path: string, otherwise: T): T => (settings.get(path) ?? file.get(path) ?? otherwise) as T
   const positive = (path: string, otherwise: number) => notNegative(path, get(path, otherwise))
   const seconds = (path: string, otherwise: number) => Math.round(positive(path, otherwise) / 1000)
+  const mode = parseMode(get('mode', ''))
   return Object.freeze({
-    mode: parseMode(get('mode', '')),
+    mode,
     kubeconfig: get('clientConnection.kubeconfig', ''),
     hostnameOverride: get('hostnameOverride', '').trim().toLowerCase(),
     bindAddress: get('bindAddress', ''),
@@ -146,17 +154,18 @@ export function proxyConfig(file: Values, settings: Values): ProxyConfig {
     metricsBindAddress: bindAddress('metricsBindAddress', get('metricsBindAddress', '') || '127.0.0.1:10249', 10249),
     clusterCIDRs: cidrs('clusterCIDR', get('clusterCIDR', '').split(',').map(text => text.trim()).filter(Boolean)),
     ...detectLocal(get('detectLocalMode', ''), get('detectLocal.bridgeInterface', ''), get('detectLocal.interfaceNamePrefix', '')),
-    nodePortAddresses: nodePortAddresses(get('nodePortAddresses', [])),
-    masqueradeAll: get('iptables.masqueradeAll', false),
-    masqueradeBit: bit(get('iptables.masqueradeBit', 14)),
-    localhostNodePorts: get('iptables.localhostNodePorts', true),
-    syncPeriod: positive('iptables.syncPeriod', 0) || 30_000,
-    minSyncPeriod: positive('iptables.minSyncPeriod', 0),
+    ...nodePorts(mode, get('nodePortAddresses', []), get('iptables.localhostNodePorts', true)),
+    ...ofMode(mode, file, settings),
     conntrack: {
       maxPerCore: positive('conntrack.maxPerCore', 32_768), min: positive('conntrack.min', 131_072), tcpBeLiberal: get('conntrack.tcpBeLiberal', false),
       tcpEstablishedTimeout: seconds('conntrack.tcpEstablishedTimeout', 86_400_000), tcpCloseWaitTimeout: seconds('conntrack.tcpCloseWaitTimeout', 3_600_000),
       udpTimeout: seconds('conntrack.udpTimeout', 0), udpStreamTimeout: seconds('conntrack.udpStreamTimeout', 0),
     },
+    ipvs: {
+      scheduler: get('ipvs.scheduler', '') || 'rr', excludeCIDRs: cidrs('ipvs.excludeCIDRs', get('ipvs.excludeCIDRs', [])), strictARP: get('ipvs.strictARP', false),
+      tcpTimeout: seconds('ipvs.tcpTimeout', 0), tcpFinTimeout: seconds('ipvs.tcpFinTimeout', 0), udpTimeout: seconds('ipvs.udpTimeout', 0),
+    },
+    udpIdleTimeout: positive('udpIdleTimeout', 0) || 250,
     oomScoreAdj: get('oomScoreAdj', -999),
     verbosity: get('logging.verbosity', 0),
   })
@@ -167,8 +176,27 @@ function notNegative(path: string, value: number): number {
   return value
 }
 
-function bit(value: number): number {
-  if (value < 0 || value > 31) throw new UserError(`iptables.masqueradeBit: must be from 0 to 31, not ${value}`)
+/**
+ * The fields that several modes have, each in its own section of the file. Flags are one for all modes, by the name that
+ * iptables gave them; ipvs takes masquerading from the section iptables, as upstream; modes without a section use iptables's.
+ */
+function ofMode(mode: Mode, file: Values, settings: Values) {
+  const own = mode === 'nftables' || mode === 'ipvs' ? mode : 'iptables'
+  const find = <T>(section: string, field: string, otherwise: T): [string, T] => {
+    const path = settings.has(`${section}.${field}`) || !settings.has(`iptables.${field}`) ? `${section}.${field}` : `iptables.${field}`
+    return [path, (settings.get(path) ?? file.get(path) ?? otherwise) as T]
+  }
+  const masquerade = own === 'nftables' ? own : 'iptables'
+  return {
+    masqueradeAll: find(masquerade, 'masqueradeAll', false)[1],
+    masqueradeBit: bit(...find(masquerade, 'masqueradeBit', 14)),
+    syncPeriod: notNegative(...find(own, 'syncPeriod', 0)) || 30_000,
+    minSyncPeriod: notNegative(...find(own, 'minSyncPeriod', 0)),
+  }
+}
+
+function bit(path: string, value: number): number {
+  if (value < 0 || value > 31) throw new UserError(`${path}: must be from 0 to 31, not ${value}`)
   return value
 }
 
@@ -180,9 +208,21 @@ function cidrs(path: string, texts: readonly string[]): Cidr[] {
   })
 }
 
-function nodePortAddresses(texts: readonly string[]): string[] {
-  if (texts.includes('primary') && texts.length > 1) throw new UserError('nodePortAddresses: primary stands alone')
-  return texts.map(text => text === 'primary' ? text : formatCidr(cidrs('nodePortAddresses', [text])[0]!))
+/**
+ * CIDRs and the keywords `primary`, `all` and `localhost` (KEP-6032). What an absent list means is the mode's: nftables then serves
+ * the node's own address alone, the others every address. Localhost takes iptables.localhostNodePorts, or in other modes its keyword.
+ */
+function nodePorts(mode: Mode, texts: readonly string[], iptablesLocalhost: boolean) {
+  const others = texts.filter(text => text !== 'localhost' && text !== 'all')
+  if (others.includes('primary') && others.length > 1) throw new UserError('nodePortAddresses: primary stands beside no CIDR')
+  const isAll = texts.includes('all') || (texts.length === 0 && mode !== 'nftables')
+  const ranges = others.map(text => text === 'primary' ? text : formatCidr(cidrs('nodePortAddresses', [text])[0]!))
+  const addresses = [...ranges, ...texts.includes('localhost') ? ['127.0.0.0/8'] : []]
+  const localhost = mode === 'iptables' || mode === 'userspace' ? iptablesLocalhost : texts.includes('localhost')
+  return {
+    nodePortAddresses: isAll ? [] : texts.length === 0 ? ['primary'] : addresses,
+    localhostNodePorts: localhost,
+  }
 }
 
 function detectLocal(mode: string, bridgeInterface: string, interfaceNamePrefix: string) {

@@ -9,6 +9,7 @@ import { silent } from '#lib/log.ts'
 import { ServiceProxy } from './apply.ts'
 import { proxyConfig } from './config.ts'
 import { ProxyHealth } from './health.ts'
+import { IptablesPlane } from './iptables/apply.ts'
 import { Metrics } from './metrics.ts'
 import { makeNetwork, type Network } from './testing/apply.ts'
 import { HealthCheckServers } from './server.ts'
@@ -29,7 +30,9 @@ const slice = (...addresses: string[]): Change => ({ kind: 'EndpointSlice', key:
 async function proxyOf(conntrack: boolean) {
   const { path } = network.machines.node
   const metrics = new Metrics(), health = new ProxyHealth(60_000)
-  const proxy = new ServiceProxy({ config: proxyConfig(new Map([['clusterCIDR', '10.244.0.0/16']]), new Map()), nodeName: 'k8s-node01', iptables: [iptables(4, 'iptables', { netns: path })],
+  const config = proxyConfig(new Map([['clusterCIDR', '10.244.0.0/16']]), new Map())
+  const plane = new IptablesPlane(iptables(4, 'iptables', { netns: path }), { config, metrics, labels: { ip_family: 'IPv4' }, log: silent })
+  const proxy = new ServiceProxy({ config, nodeName: 'k8s-node01', planes: [plane],
     conntrack: conntrack ? await findConntrack(path) : undefined, metrics, health, healthChecks: new HealthCheckServers(silent), log: silent })
   const change = async (...changes: Change[]) => {
     for (const one of changes) proxy.change(one)

@@ -41,11 +41,11 @@ export const fieldFlags: Readonly<Record<string, string>> = {
   'masquerade-all': 'iptables.masqueradeAll', 'metrics-bind-address': 'metricsBindAddress', 'nodeport-addresses': 'nodePortAddresses',
   'oom-score-adj': 'oomScoreAdj', 'pod-bridge-interface': 'detectLocal.bridgeInterface',
   'pod-interface-name-prefix': 'detectLocal.interfaceNamePrefix', profiling: 'enableProfiling', 'proxy-mode': 'mode',
-  'proxy-port-range': 'portRange', 'show-hidden-metrics-for-version': 'showHiddenMetricsForVersion', v: 'logging.verbosity', vmodule: 'logging.vmodule',
+  'proxy-port-range': 'portRange', 'show-hidden-metrics-for-version': 'showHiddenMetricsForVersion', 'udp-timeout': 'udpIdleTimeout', v: 'logging.verbosity', vmodule: 'logging.vmodule',
 }
 
 /** Flags that are not settings of the configuration file. */
-export const otherFlags = { config: 'string', master: 'string', cleanup: 'bool', 'write-config-to': 'string', 'init-only': 'bool', help: 'bool', version: 'bool' } as const
+export const otherFlags = { config: 'string', master: 'string', cleanup: 'bool', fallback: 'bool', 'write-config-to': 'string', 'init-only': 'bool', help: 'bool', version: 'bool' } as const
 
 export const fieldType = (path: string): FieldType => {
   let at: FieldType | Fields = fields

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseYamlDocuments } from '#lib/yaml.ts'
+import { iptablesOptions } from './iptables/options.ts'
 import { jumps, rules } from './iptables/rules.ts'
 import { fullText } from './iptables/ruleset.ts'
 import { manifestState } from './packets.ts'
@@ -20,7 +21,7 @@ for (const name of cases) {
     test(`${name}, IPv${family}`, () => {
       const file = join(folder, `${name}.in.yaml`), golden = join(folder, `${name}.${family === 4 ? 'iptables' : 'ip6tables'}`)
       const { ports, options } = manifestState(parseYamlDocuments(readFileSync(file, 'utf8'), file), family)
-      const text = family === 6 && ports.length === 0 ? undefined : fullText(rules(ports, options), { jumps: jumps(options) })
+      const text = family === 6 && ports.length === 0 ? undefined : fullText(rules(ports, iptablesOptions(options, true)), { jumps: jumps(options) })
       if (process.env.UPDATE_GOLDENS) text === undefined ? rmSync(golden, { force: true }) : writeFileSync(golden, text)
       assert.equal(text, existsSync(golden) ? readFileSync(golden, 'utf8') : undefined)
     })

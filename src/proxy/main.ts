@@ -11,7 +11,6 @@ import { httpsTransport } from '#client/https.ts'
 import { startInformer } from '#client/informer.ts'
 import { inClusterConfig, readKubeconfig } from '#client/kubeconfig.ts'
 import { findConntrack } from '#host/conntrack.ts'
-import { findIptables, type Iptables } from '#host/iptables.ts'
 import { readSysctl, writeSysctl } from '#host/sysctl.ts'
 import { UserError } from '#lib/errors.ts'
 import { logger, type Log } from '#lib/log.ts'
@@ -20,9 +19,9 @@ import { ServiceProxy } from './apply.ts'
 import { parseConfigFile, parseFlags, proxyConfig, type Flags, type ProxyConfig } from './config.ts'
 import { ProxyHealth } from './health.ts'
 import { usage } from './help.ts'
-import { cleanup } from './iptables/apply.ts'
-import { jumps } from './iptables/rules.ts'
+import type { Mode } from './mode.ts'
 import { Metrics } from './metrics.ts'
+import { cleanUpModes, createPlanes } from './modes.ts'
 import { proxiedSelector } from './services.ts'
 import { HealthCheckServers, Listener } from './server.ts'
 import type { Change } from './state.ts'
@@ -32,10 +31,9 @@ export async function main(argv: string[]): Promise<number> {
   if (flags.help) { process.stdout.write(usage()); return 0 }
   const log = logger('proxy')
   const config = proxyConfig(flags.config === undefined ? new Map() : readConfigFile(flags.config), flags.settings)
-  const iptables = await availableIptables(log)
-  if (flags.cleanup) return cleanUp(iptables, log)
+  if (flags.cleanup) return cleanUp(config, log)
   await prepareMachine(config, log)
-  return serve(config, { flags, iptables, log })
+  return serve(config, { flags, log })
 }
 
 function readConfigFile(file: string): ReadonlyMap<string, unknown> {
@@ -46,19 +44,8 @@ function readConfigFile(file: string): ReadonlyMap<string, unknown> {
   }
 }
 
-async function availableIptables(log: Log): Promise<Iptables[]> {
-  const [v4, v6] = await Promise.all([findIptables(4), findIptables(6)])
-  if (!v4 && !v6) throw new UserError('iptables does not work here: install it (apt install iptables) and run as root or with CAP_NET_ADMIN')
-  for (const [family, found] of [['IPv4', v4], ['IPv6', v6]] as const) {
-    if (found) log.info('using iptables', { family, command: found.command })
-    else log.warn(`${family} is left alone: its iptables does not work here`)
-  }
-  return [v4, v6].filter(found => found !== undefined)
-}
-
-async function cleanUp(iptables: readonly Iptables[], log: Log): Promise<number> {
-  const settings = { masqueradeAll: false, masqueradeBit: 14, randomFully: false, nodePortAddresses: 'all', localhostNodePorts: true, tcpBeLiberal: false, nodeIP: undefined } as const
-  for (const each of iptables) await cleanup(each, jumps({ ...settings, family: each.family }))
+async function cleanUp(config: ProxyConfig, log: Log): Promise<number> {
+  if (!await cleanUpModes({ config, log, inForce: undefined })) return 1
   log.info('removed the rules of kube-proxy')
   return 0
 }
@@ -86,13 +73,17 @@ async function prepareMachine(config: ProxyConfig, log: Log): Promise<void> {
   try { writeFileSync('/proc/self/oom_score_adj', String(config.oomScoreAdj)) } catch { /* an ordinary user may not lower it */ }
 }
 
-async function serve(config: ProxyConfig, { flags, iptables, log }: { flags: Flags; iptables: readonly Iptables[]; log: Log }): Promise<number> {
+async function serve(config: ProxyConfig, { flags, log }: { flags: Flags; log: Log }): Promise<number> {
   const nodeName = config.hostnameOverride || hostname().toLowerCase()
   const conntrack = await findConntrack()
   if (!conntrack) log.warn('conntrack is not installed: UDP clients keep a removed endpoint until they pause (apt install conntrack)')
   const metrics = new Metrics(), health = new ProxyHealth(2 * config.syncPeriod)
-  const proxy = new ServiceProxy({ config, nodeName, iptables, conntrack, metrics, health, log, healthChecks: new HealthCheckServers(log) })
-  const listeners = listen(config, { metrics, health, log })
+  const { mode, planes } = await createPlanes({ config, nodeName, metrics, log, fallback: flags.fallback })
+  log.info('proxying', { mode, families: planes.map(plane => `IPv${plane.family}`).join(' ') })
+  const proxy = new ServiceProxy({ config, nodeName, planes, conntrack, metrics, health, log, healthChecks: new HealthCheckServers(log),
+    // Not before: the rules of the mode that was here before serve until ours do.
+    onFirstSync: async () => { await cleanUpModes({ config, log, inForce: mode }) } })
+  const listeners = listen(config, { mode, metrics, health, log })
   const transport = httpsTransport({ ...(config.kubeconfig ? readKubeconfig(config.kubeconfig) : inClusterConfig()), ...(flags.master && { server: flags.master }) })
   const stop = new AbortController()
   const ended = new Promise<void>(resolve => { for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve()) })
@@ -130,7 +121,7 @@ export async function watchObjects(client: Client, proxy: ServiceProxy, { nodeNa
   proxy.start()
 }
 
-function listen(config: ProxyConfig, { metrics, health, log }: { metrics: Metrics; health: ProxyHealth; log: Log }): Listener[] {
+function listen(config: ProxyConfig, { mode, metrics, health, log }: { mode: Mode; metrics: Metrics; health: ProxyHealth; log: Log }): Listener[] {
   const listeners: Listener[] = []
   if (config.healthzBindAddress) {
     listeners.push(new Listener(config.healthzBindAddress, path => {
@@ -143,7 +134,7 @@ function listen(config: ProxyConfig, { metrics, health, log }: { metrics: Metric
   if (config.metricsBindAddress) {
     listeners.push(new Listener(config.metricsBindAddress, path => {
       if (path === '/metrics') return { code: 200, body: metrics.text(), headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' } }
-      if (path === '/proxyMode') return { code: 200, body: config.mode }
+      if (path === '/proxyMode') return { code: 200, body: mode }
       if (path === '/healthz') return { code: 200, body: 'ok' }
       return undefined
     }, { what: 'metrics', log }))

@@ -3,7 +3,7 @@
 import type { Node } from '#api/core/v1.ts'
 import { contains, formatCidr, formatIp, parseCidr, parseIp, type Cidr, type Family } from '#net/ip.ts'
 import type { ProxyConfig } from './config.ts'
-import type { RuleOptions } from './iptables/options.ts'
+import type { LocalTraffic, NodeOptions } from './dataplane.ts'
 
 /** The node's address in a family: InternalIP before ExternalIP (nodeutil.GetNodeHostIPs). */
 export function nodeIP(node: Node | undefined, family: Family): string | undefined {
@@ -22,39 +22,37 @@ export const podCIDR = (node: Node | undefined, family: Family): Cidr | undefine
     .map(parseCidr).find(cidr => cidr?.base.family === family)
 
 /** How rules tell the traffic of this node's pods; undefined when the configuration does not say. */
-export function localTraffic(config: ProxyConfig, node: Node | undefined, family: Family): RuleOptions['localTraffic'] {
-  const match = (test: string) => ({ ifLocal: test, ifNotLocal: `! ${test}` })
-  const ofCidr = (cidr: Cidr | undefined) => cidr && match(`-s ${formatCidr(cidr)}`)
+export function localTraffic(config: ProxyConfig, node: Node | undefined, family: Family): LocalTraffic | undefined {
+  const ofCidr = (cidr: Cidr | undefined): LocalTraffic | undefined => cidr && { by: 'source', cidr: formatCidr(cidr) }
   switch (config.detectLocalMode) {
     case 'ClusterCIDR': return ofCidr(config.clusterCIDRs.find(cidr => cidr.base.family === family))
     case 'NodeCIDR': return ofCidr(podCIDR(node, family))
-    case 'BridgeInterface': return match(`-i ${config.bridgeInterface}`)
-    case 'InterfaceNamePrefix': return match(`-i ${config.interfaceNamePrefix}+`)
+    case 'BridgeInterface': return { by: 'interface', name: config.bridgeInterface }
+    case 'InterfaceNamePrefix': return { by: 'interfacePrefix', prefix: config.interfaceNamePrefix }
   }
 }
 
 /** `all`, or those of the machine's addresses that the configuration selects. */
-export function nodePortAddresses(config: ProxyConfig, family: Family, { machine, primary }: { machine: readonly string[]; primary: string | undefined }): RuleOptions['nodePortAddresses'] {
+export function nodePortAddresses(config: ProxyConfig, family: Family, { machine, primary }: { machine: readonly string[]; primary: string | undefined }): NodeOptions['nodePortAddresses'] {
   const wanted = config.nodePortAddresses
-  if (wanted[0] === 'primary') return primary ? [primary] : []
-  const cidrs = wanted.map(text => parseCidr(text)!).filter(cidr => cidr.base.family === family)
+  const own = wanted.includes('primary') && primary ? [primary] : []
+  const cidrs = wanted.filter(text => text !== 'primary').map(text => parseCidr(text)!).filter(cidr => cidr.base.family === family)
   // None for this family means all, as an empty list does; so does a range that holds every address.
-  if (cidrs.length === 0 || cidrs.some(cidr => cidr.prefix === 0)) return 'all'
-  return machine.filter(address => {
+  if (cidrs.some(cidr => cidr.prefix === 0) || (cidrs.length === 0 && !wanted.includes('primary'))) return 'all'
+  return [...new Set([...own, ...machine.filter(address => {
     const ip = parseIp(address)
     if (ip?.family !== family || !cidrs.some(cidr => contains(cidr, ip))) return false
     return !isLoopback(address) || (family === 4 && config.localhostNodePorts)
-  }).sort()
+  })])].sort()
 }
 const isLoopback = (address: string) => address.startsWith('127.') || address === '::1'
 
 /** All that the rules of one IP family depend on besides Services. `machine` are the addresses of the machine's interfaces. */
-export function ruleOptions(config: ProxyConfig, { family, node, machine, randomFully }:
-  { family: Family; node: Node | undefined; machine: readonly string[]; randomFully: boolean }): RuleOptions {
+export function nodeOptions(config: ProxyConfig, { family, node, machine }: { family: Family; node: Node | undefined; machine: readonly string[] }): NodeOptions {
   const primary = nodeIP(node, family) ?? ownAddress(config.bindAddress, family)
   const local = localTraffic(config, node, family)
   return {
-    family, masqueradeAll: config.masqueradeAll, masqueradeBit: config.masqueradeBit, randomFully,
+    family, masqueradeAll: config.masqueradeAll, masqueradeBit: config.masqueradeBit,
     ...local && { localTraffic: local }, nodePortAddresses: nodePortAddresses(config, family, { machine, primary }),
     localhostNodePorts: config.localhostNodePorts, tcpBeLiberal: config.conntrack.tcpBeLiberal, nodeIP: primary,
   }

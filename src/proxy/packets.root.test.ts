@@ -8,7 +8,8 @@ import { iptables } from '#host/iptables.ts'
 import { run } from '#host/run.ts'
 import { silent } from '#lib/log.ts'
 import { parseYamlDocuments } from '#lib/yaml.ts'
-import { cleanup, IptablesApplier } from './iptables/apply.ts'
+import { cleanupTables, IptablesApplier } from './iptables/apply.ts'
+import { iptablesOptions } from './iptables/options.ts'
 import { jumps, rules } from './iptables/rules.ts'
 import { addressOf, familyOf, manifestState, network, packets, podPort, type PacketRow } from './packets.ts'
 import { makeNetwork, type Namespace, type Network } from './testing/apply.ts'
@@ -38,8 +39,8 @@ for (const flavour of ['nft', 'legacy'] as const) {
       try { await run([command, '-t', 'nat', '-S'], { netns: real.machines.node.path }) } catch { return t.skip(`${command} does not work here`) }
       const { ports, options } = manifestState(documents, family)
       const tool = iptables(family, command, { netns: real.machines.node.path })
-      await new IptablesApplier(tool, { jumps: jumps(options), log: silent }).apply(rules(ports, options))
-      try { await Promise.all(rows.map(row => t.test(row.text, () => check(row, real.machines[row.from])))) } finally { await cleanup(tool, jumps(options)) }
+      await new IptablesApplier(tool, { jumps: jumps(options), log: silent }).apply(rules(ports, iptablesOptions(options, true)))
+      try { await Promise.all(rows.map(row => t.test(row.text, () => check(row, real.machines[row.from])))) } finally { await cleanupTables(tool, jumps(options)) }
     }
   })
 }

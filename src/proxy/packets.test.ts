@@ -7,6 +7,7 @@ import { FakeIptables } from '#host/iptables.fake.ts'
 import { silent } from '#lib/log.ts'
 import { parseYamlDocuments } from '#lib/yaml.ts'
 import { IptablesApplier } from './iptables/apply.ts'
+import { iptablesOptions } from './iptables/options.ts'
 import { jumps, rules } from './iptables/rules.ts'
 import { parseTables, trace, type Outcome, type Tables } from './iptables/trace.ts'
 import { addressOf, familyOf, manifestState, network, packets, type PacketRow } from './packets.ts'
@@ -15,7 +16,7 @@ async function tables(row: PacketRow): Promise<Tables> {
   const file = join(import.meta.dirname, 'testdata', `${row.manifest}.in.yaml`)
   const { ports, options } = manifestState(parseYamlDocuments(readFileSync(file, 'utf8'), file), familyOf(row))
   const iptables = new FakeIptables(familyOf(row))
-  await new IptablesApplier(iptables, { jumps: jumps(options), log: silent }).apply(rules(ports, options))
+  await new IptablesApplier(iptables, { jumps: jumps(options), log: silent }).apply(rules(ports, iptablesOptions(options, true)))
   return parseTables(await iptables.save('nat') + await iptables.save('filter'))
 }
 

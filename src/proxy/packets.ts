@@ -6,8 +6,8 @@ import type { EndpointSlice } from '#api/discovery/v1.ts'
 import type { KubeObject } from '#api/object.ts'
 import type { Family } from '#net/ip.ts'
 import { parseConfigFile, proxyConfig } from './config.ts'
-import type { RuleOptions } from './iptables/options.ts'
-import { ruleOptions } from './node.ts'
+import type { NodeOptions } from './dataplane.ts'
+import { nodeOptions } from './node.ts'
 import { desiredPorts, type ProxiedPort } from './state.ts'
 
 export type Machine = 'client' | 'node' | 'pod-a' | 'pod-b' | 'pod-c'
@@ -165,7 +165,7 @@ export const addressOf = (machine: Machine, family: Family): string =>
   network[machine].addresses.find(address => address.includes(':') === (family === 6))!
 
 /** The state and options that a manifest's documents describe, for the proxy on `node`. */
-export function manifestState(documents: readonly unknown[], family: Family): { ports: readonly ProxiedPort[]; options: RuleOptions } {
+export function manifestState(documents: readonly unknown[], family: Family): { ports: readonly ProxiedPort[]; options: NodeOptions } {
   const objects = documents as KubeObject[]
   const ofKind = <T>(kind: string) => objects.filter(object => object.kind === kind) as T[]
   const settings = ofKind('KubeProxyConfiguration')[0]
@@ -175,6 +175,6 @@ export function manifestState(documents: readonly unknown[], family: Family): { 
     status: { addresses: ['192.168.109.101', 'fd00:109::101'].map(address => ({ type: 'InternalIP', address })) } }
   return {
     ports: desiredPorts({ services: ofKind<Service>('Service'), slices: ofKind<EndpointSlice>('EndpointSlice'), nodes }, { nodeName, family }),
-    options: ruleOptions(config, { family, node, machine: ['127.0.0.1', '::1', ...network.node.addresses], randomFully: true }),
+    options: nodeOptions(config, { family, node, machine: ['127.0.0.1', '::1', ...network.node.addresses] }),
   }
 }

@@ -30,7 +30,7 @@ const refused: [name: string, argv: string[], message: RegExp][] = [
   ['too small a service range', ['--service-cidr', '10.96.0.0/29'], /--service-cidr 10\.96\.0\.0\/29 is too small/],
   ['too large a service range', ['--service-cidr', '10.0.0.0/8', '--cluster-cidr', '172.20.0.0/16'], /too large/],
   ['a port range that is none', ['--service-node-port-range', '32767-30000'], /expected a range such as 30000-32767/],
-  ['a mode of later', ['--proxy-mode', 'ipvs'], /--proxy-mode ipvs: this version has iptables only/],
+  ['a mode that is not here', ['--proxy-mode', 'kernelspace'], /--proxy-mode: kernelspace .* is not supported: use .*iptables/],
   ['IPv6', ['--cluster-cidr', 'fd00::/56'], /IPv4 clusters only/],
 ]
 for (const [name, argv, message] of refused) test(`refuses ${name}`, () => {

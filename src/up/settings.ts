@@ -7,6 +7,7 @@ import { UserError } from '#lib/errors.ts'
 import { parseYaml } from '#lib/yaml.ts'
 import { formatCidr, overlaps, parseCidr, size, type Cidr } from '#net/ip.ts'
 import { formatPortRange, parsePortRange } from '#net/ports.ts'
+import { availableModes, parseMode } from '#proxy/mode.ts'
 import { defaultDataDir } from './paths.ts'
 
 export interface Settings {
@@ -81,8 +82,7 @@ function checked(values: Values): Settings {
   const name = text('name', 'default')
   if (!/^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(name)) throw new UserError(`--name ${name}: use up to 32 lower-case letters, digits and dashes`)
   const nodes = wholeNumber('nodes', text('nodes', '3'), 1, maxNodes)
-  const proxyMode = text('proxy-mode', 'iptables')
-  if (proxyMode !== 'iptables') throw new UserError(`--proxy-mode ${proxyMode}: this version has iptables only`)
+  const proxyMode = parseMode(text('proxy-mode', ''), '--proxy-mode')
   const cluster = cidr('cluster-cidr', text('cluster-cidr', '10.244.0.0/16'))
   const service = cidr('service-cidr', text('service-cidr', '10.96.0.0/12'))
   checkRanges(cluster, service, nodes)
@@ -138,7 +138,7 @@ Usage: fairway up [flags]
   --cluster-cidr 10.244.0.0/16         pods
   --service-cidr 10.96.0.0/12          cluster IPs of Services
   --service-node-port-range 30000-32767
-  --proxy-mode iptables                how Services are programmed
+  --proxy-mode iptables                how Services are programmed: ${availableModes.join(', ')}
   --api-port 6443                      the API's port on 127.0.0.1 (without the flag: 6443, or a free one)
   --config FILE                        the same settings as YAML: nodes: 5, serviceCidr: 10.0.0.0/16, ...
   --no-install                         never fetch anything; refuse when something is missing

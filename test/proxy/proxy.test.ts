@@ -14,6 +14,7 @@ import { Client } from '#client/client.ts'
 import { httpsTransport } from '#client/https.ts'
 import { FakeIptables } from '#host/iptables.fake.ts'
 import { silent } from '#lib/log.ts'
+import { IptablesPlane } from '#proxy/iptables/apply.ts'
 import { ServiceProxy } from '#proxy/apply.ts'
 import { proxyConfig } from '#proxy/config.ts'
 import { ProxyHealth } from '#proxy/health.ts'
@@ -43,7 +44,9 @@ const slice = (name: string, addresses: string[], nodeName = 'n1'): EndpointSlic
 
 async function start(t: TestContext, settings: Record<string, unknown> = {}) {
   const iptables = new FakeIptables(), metrics = new Metrics(), health = new ProxyHealth(60_000), stop = new AbortController()
-  const proxy = new ServiceProxy({ config: proxyConfig(new Map(Object.entries(settings)), new Map()), nodeName: 'n1', iptables: [iptables], conntrack: undefined,
+  const config = proxyConfig(new Map(Object.entries(settings)), new Map())
+  const plane = new IptablesPlane(iptables, { config, metrics, labels: { ip_family: 'IPv4' }, log: silent })
+  const proxy = new ServiceProxy({ config, nodeName: 'n1', planes: [plane], conntrack: undefined,
     metrics, health, healthChecks: new HealthCheckServers(silent), log: silent })
   t.after(async () => { stop.abort(new Error('the test is over')); await proxy.stop() })
   const watching = watchObjects(client, proxy, { nodeName: 'n1', log: silent, signal: stop.signal })

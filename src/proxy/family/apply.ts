@@ -1,21 +1,17 @@
-// One IP family of the proxy: its state, its rules, its kernel tables and its figures. One sync at a
-// time, told when by ../apply.ts; a data plane other than iptables takes the applier's place here.
+// One IP family of the proxy, in whichever mode: its state, its data plane and its figures. One sync
+// at a time, told when by ../apply.ts.
 import { networkInterfaces } from 'node:os'
 import type { Node } from '#api/core/v1.ts'
 import type { Conntrack } from '#host/conntrack.ts'
-import type { Iptables } from '#host/iptables.ts'
 import { equal } from '#lib/equal.ts'
 import type { Log } from '#lib/log.ts'
 import type { Family } from '#net/ip.ts'
 import type { ProxyConfig } from '../config.ts'
 import { parseFlows, staleFlows, udpTargets, type UdpTargets } from '../conntrack.ts'
+import type { Applied, DataPlane, NodeOptions } from '../dataplane.ts'
 import type { ProxyHealth } from '../health.ts'
-import { IptablesApplier, type Applied } from '../iptables/apply.ts'
-import type { RuleOptions } from '../iptables/options.ts'
-import { jumps, ruleGenerator } from '../iptables/rules.ts'
-import { ruleCount, type Ruleset } from '../iptables/ruleset.ts'
 import type { Metrics } from '../metrics.ts'
-import { ruleOptions } from '../node.ts'
+import { nodeOptions } from '../node.ts'
 import { ProxyState, type Change, type ProxiedPort } from '../state.ts'
 
 export interface FamilyOptions {
@@ -36,25 +32,22 @@ export class FamilyProxy {
   readonly family: Family
   readonly state: ProxyState
   ports: readonly ProxiedPort[] = []
-  options: RuleOptions | undefined
-  readonly #iptables: Iptables
+  options: NodeOptions | undefined
+  readonly #plane: DataPlane
   readonly #options: FamilyOptions
   readonly #labels: { readonly ip_family: string }
   #node: Node | undefined
-  #applier: IptablesApplier
-  #generate: (ports: readonly ProxiedPort[]) => Ruleset = () => { throw new Error('no options yet') }
   #udp: UdpTargets = new Map()
   #lastFullSync = 0
   #pending = { Service: 0, EndpointSlice: 0, Node: 0 }
   #triggers = new Set<number>()
 
-  constructor(iptables: Iptables, options: FamilyOptions) {
-    this.#iptables = iptables
-    this.family = iptables.family
+  constructor(plane: DataPlane, options: FamilyOptions) {
+    this.#plane = plane
+    this.family = plane.family
     this.#options = options
-    this.#labels = { ip_family: `IPv${iptables.family}` }
-    this.state = new ProxyState({ nodeName: options.nodeName, family: iptables.family })
-    this.#applier = this.#newApplier()
+    this.#labels = { ip_family: `IPv${plane.family}` }
+    this.state = new ProxyState({ nodeName: options.nodeName, family: plane.family })
   }
 
   change(change: Change): boolean {
@@ -68,31 +61,32 @@ export class FamilyProxy {
   /** True when the rules depend on what changed. */
   setNode(node: Node | undefined): boolean {
     this.#node = node
-    return this.options !== undefined && !equal(this.options, this.#ruleOptions())
+    return this.options !== undefined && !equal(this.options, this.#nodeOptions())
   }
 
-  forget(): void { this.#applier.forget() }
+  forget(): void { this.#plane.forget() }
+  stop(): Promise<void> { return this.#plane.stop() }
 
   async isFullSyncDue(): Promise<boolean> {
     const endpoints = this.ports.reduce((sum, port) => sum + port.reachable.length, 0)
     if (Date.now() - this.#lastFullSync > fullSyncPeriodMs && endpoints <= largeClusterEndpoints) { this.forget(); return true }
-    if (await this.#applier.checkFlushed()) {
-      this.#options.log.warn('the tables were flushed by another program: writing all rules anew', this.#labels)
+    if (await this.#plane.checkFlushed()) {
+      this.#options.log.warn('another program removed the rules: writing all of them anew', this.#labels)
       return true
     }
-    return !equal(this.options, this.#ruleOptions()) // the machine got or lost an address
+    return !equal(this.options, this.#nodeOptions()) // the machine got or lost an address
   }
 
   async sync(): Promise<void> {
     const { metrics } = this.#options
     const started = performance.now()
     const pending = this.#takePending()
-    const ruleset = this.#ruleset()
+    this.options = this.#nodeOptions()
+    this.ports = this.state.ports()
     try {
-      const applied = await this.#applier.apply(ruleset)
-      this.#record(applied, ruleset, (performance.now() - started) / 1000)
+      const applied = await this.#plane.apply(this.ports, this.options)
+      this.#record(applied, (performance.now() - started) / 1000)
     } catch (error) {
-      metrics.add('sync_proxy_rules_iptables_restore_failures_total', this.#labels)
       for (const trigger of pending) this.#triggers.add(trigger)
       throw error
     }
@@ -101,28 +95,14 @@ export class FamilyProxy {
     this.#options.health.updated(this.family, Date.now())
   }
 
-  #ruleset(): Ruleset {
-    const options = this.#ruleOptions()
-    if (!equal(options, this.options)) {
-      this.options = options
-      this.#generate = ruleGenerator(options)
-    }
-    this.ports = this.state.ports()
-    return this.#generate(this.ports)
-  }
-
-  #ruleOptions(): RuleOptions {
+  #nodeOptions(): NodeOptions {
     const { config } = this.#options
-    return ruleOptions(config, { family: this.family, node: this.#node, randomFully: this.#iptables.randomFully,
-      machine: config.nodePortAddresses.length === 0 ? [] : machineAddresses() })
-  }
-
-  #newApplier(): IptablesApplier {
-    return new IptablesApplier(this.#iptables, { jumps: jumps(this.#ruleOptions()), log: this.#options.log })
+    return nodeOptions(config, { family: this.family, node: this.#node, machine: config.nodePortAddresses.length === 0 ? [] : machineAddresses() })
   }
 
   async #cleanConntrack(): Promise<void> {
     const { conntrack, metrics, log } = this.#options
+    if (!this.#plane.usesConntrack) return
     const targets = udpTargets(this.ports, this.#udp)
     if (equal([...targets.keys()], [...this.#udp.keys()]) && [...targets].every(([key, endpoints]) => equal([...endpoints], [...this.#udp.get(key)!]))) return
     this.#udp = udpTargets(this.ports)
@@ -153,18 +133,12 @@ export class FamilyProxy {
     return triggers
   }
 
-  #record({ sync, text, partialFailed }: Applied, ruleset: Ruleset, seconds: number): void {
+  #record({ sync }: Applied, seconds: number): void {
     const { metrics } = this.#options, labels = this.#labels
-    if (partialFailed) metrics.add('sync_proxy_rules_iptables_partial_restore_failures_total', labels)
     metrics.observe('sync_proxy_rules_duration_seconds', seconds, labels)
     metrics.observe(sync === 'full' ? 'sync_full_proxy_rules_duration_seconds' : 'sync_partial_proxy_rules_duration_seconds', seconds, labels)
     metrics.set('sync_proxy_rules_last_timestamp_seconds', Date.now() / 1000, labels)
     if (sync === 'full') this.#lastFullSync = Date.now()
-    const total = ruleCount(ruleset), last = writtenRules(text)
-    for (const table of ['filter', 'nat'] as const) {
-      metrics.set('sync_proxy_rules_iptables_total', total[table], { ...labels, table })
-      metrics.set('sync_proxy_rules_iptables_last', last[table] ?? 0, { ...labels, table })
-    }
     const without = (policy: 'internalPolicyLocal' | 'externalPolicyLocal') =>
       this.ports.filter(port => port[policy] && port.hasEndpoints && port.local.length === 0).length
     metrics.set('sync_proxy_rules_no_local_endpoints_total', without('internalPolicyLocal'), { ...labels, traffic_policy: 'internal' })
@@ -173,9 +147,3 @@ export class FamilyProxy {
 }
 
 const machineAddresses = (): string[] => Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(({ address }) => address))
-
-function writtenRules(text: string): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const part of text.split(/^\*/m)) counts[part.slice(0, part.indexOf('\n'))] = (part.match(/^-[AI] /gm) ?? []).length
-  return counts
-}

@@ -9,7 +9,7 @@ import { silent } from '#lib/log.ts'
 import { RandomObjects } from '../random.ts'
 import { ProxyState } from '../state.ts'
 import { Namespace } from '../testing/apply.ts'
-import { cleanup, IptablesApplier } from './apply.ts'
+import { cleanupTables, IptablesApplier } from './apply.ts'
 import type { RuleOptions } from './options.ts'
 import { jumps, ruleGenerator } from './rules.ts'
 
@@ -44,7 +44,7 @@ for (const flavour of ['nft', 'legacy']) {
     await run([command, '-t', 'nat', '-X'], { netns: namespace.path })
     assert.equal(await one.checkFlushed(), true)
     assert.equal((await one.apply(generate(state.ports()))).sync, 'full')
-    await cleanup(real, jumps(options))
+    await cleanupTables(real, jumps(options))
     // The nft tables stay once made, empty.
     assert.deepEqual((await dump(real)).match(/KUBE|^-A/gm), before.match(/KUBE|^-A/gm))
   })

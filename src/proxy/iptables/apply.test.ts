@@ -5,7 +5,7 @@ import { FakeIptables } from '#host/iptables.fake.ts'
 import { silent } from '#lib/log.ts'
 import { Objects, randomNumbers, RandomObjects } from '../random.ts'
 import { desiredPorts, ProxyState, type ProxiedPort } from '../state.ts'
-import { cleanup, IptablesApplier } from './apply.ts'
+import { cleanupTables, IptablesApplier } from './apply.ts'
 import type { RuleOptions } from './options.ts'
 import { jumps, ruleGenerator, rules } from './rules.ts'
 
@@ -94,9 +94,9 @@ test('cleanup removes what is ours and nothing else', async () => {
   await iptables.restore(foreign)
   await untouched.restore(foreign)
   await applier(iptables).apply(rules([...states(40)].at(-1)!, options))
-  await cleanup(iptables, jumps(options))
+  await cleanupTables(iptables, jumps(options))
   assert.equal(await dump(iptables), await dump(untouched))
   const count = iptables.restored.length
-  await cleanup(iptables, jumps(options))
+  await cleanupTables(iptables, jumps(options))
   assert.equal(iptables.restored.slice(count).join('').includes('-X'), false)
 })

@@ -1,10 +1,16 @@
-// Brings iptables to a ruleset: everything the first time and after any failure or flush, later only
-// what differs. Decides nothing about Services; retrying and timing are the caller's.
-import type { Iptables } from '#host/iptables.ts'
+// The iptables mode at work. The applier brings iptables to a ruleset: everything the first time and
+// after any failure or flush, later only what differs. The plane is one IP family of the proxy.
+// Decides nothing about Services; retrying and timing are the caller's.
+import { findIptables, type Iptables } from '#host/iptables.ts'
+import { equal } from '#lib/equal.ts'
 import type { Log } from '#lib/log.ts'
+import type { Applied as PlaneApplied, CleanupContext, DataPlane, NodeOptions, PlaneContext, Refusal } from '../dataplane.ts'
+import type { ProxiedPort } from '../state.ts'
 import { cleanupText } from './cleanup.ts'
 import { chains, isServiceChain } from './names.ts'
-import { changeText, fullText, tables, type Jump, type Ruleset, type Table } from './ruleset.ts'
+import { iptablesOptions } from './options.ts'
+import { jumps, ruleGenerator } from './rules.ts'
+import { changeText, fullText, ruleCount, tables, type Jump, type Ruleset, type Table } from './ruleset.ts'
 import { missingJumps, parseSaved, type SavedTable } from './saved.ts'
 
 export interface Applied {
@@ -77,8 +83,85 @@ async function saveAll(iptables: Iptables): Promise<Record<Table, SavedTable>> {
   return { filter: filter!, nat: nat!, mangle: mangle! }
 }
 
-/** Removes every rule and chain that a kube-proxy in iptables mode made, and nothing else. */
-export async function cleanup(iptables: Iptables, jumps: readonly Jump[]): Promise<void> {
-  const text = cleanupText(await saveAll(iptables), jumps)
+/** Removes every rule and chain that a kube-proxy in iptables mode made, and nothing else; `keep` as in cleanupText. */
+export async function cleanupTables(iptables: Iptables, jumps: readonly Jump[], keep: readonly string[] = []): Promise<void> {
+  const text = cleanupText(await saveAll(iptables), jumps, keep)
   if (text) await iptables.restore(text)
+}
+
+export const needs = 'root or CAP_NET_ADMIN; the command iptables (nft or legacy), ip6tables for IPv6'
+
+export async function create(context: PlaneContext): Promise<DataPlane | Refusal> {
+  const { family, netns, log } = context
+  const found = await findIptables(family, netns)
+  if (!found) return { refused: `${family === 4 ? 'iptables' : 'ip6tables'} does not work here: install it (apt install iptables) and run as root or with CAP_NET_ADMIN` }
+  log.info('using iptables', { ...context.labels, command: found.command })
+  return new IptablesPlane(found, context)
+}
+
+export async function cleanup({ inForce, netns }: CleanupContext): Promise<void> {
+  const found = await Promise.all(([4, 6] as const).map(family => findIptables(family, netns)))
+  for (const each of found) {
+    if (!each) continue
+    await cleanupTables(each, jumps({ family: each.family, localhostNodePorts: true }), inForce === 'ipvs' ? sharedWithIpvs : [])
+  }
+}
+/** Chains that the ipvs mode has by the same names (upstream's); it rewrites what is in them. */
+const sharedWithIpvs = ['nat KUBE-SERVICES', 'nat KUBE-POSTROUTING', 'nat KUBE-MARK-MASQ', 'filter KUBE-FORWARD', 'filter KUBE-PROXY-FIREWALL', 'filter KUBE-FIREWALL']
+
+export type IptablesPlaneContext = Pick<PlaneContext, 'config' | 'metrics' | 'labels' | 'log'>
+
+export class IptablesPlane implements DataPlane {
+  readonly family
+  readonly usesConntrack = true
+  readonly #context: IptablesPlaneContext
+  readonly #iptables: Iptables
+  readonly #applier: IptablesApplier
+  #options: NodeOptions | undefined
+  #generate: (ports: readonly ProxiedPort[]) => Ruleset = () => { throw new Error('no options yet') }
+
+  constructor(iptables: Iptables, context: IptablesPlaneContext) {
+    this.#iptables = iptables
+    this.#context = context
+    this.family = iptables.family
+    const { localhostNodePorts } = context.config
+    this.#applier = new IptablesApplier(iptables, { jumps: jumps({ family: iptables.family, localhostNodePorts }), log: context.log })
+  }
+
+  async apply(ports: readonly ProxiedPort[], options: NodeOptions): Promise<PlaneApplied> {
+    const { metrics, labels } = this.#context
+    if (!equal(options, this.#options)) {
+      this.#options = options
+      this.#generate = ruleGenerator(iptablesOptions(options, this.#iptables.randomFully))
+    }
+    const ruleset = this.#generate(ports)
+    try {
+      const applied = await this.#applier.apply(ruleset)
+      this.#record(applied, ruleset)
+      return applied
+    } catch (error) {
+      metrics.add('sync_proxy_rules_iptables_restore_failures_total', labels)
+      throw error
+    }
+  }
+
+  checkFlushed(): Promise<boolean> { return this.#applier.checkFlushed() }
+  forget(): void { this.#applier.forget() }
+  async stop(): Promise<void> {}
+
+  #record({ text, partialFailed }: Applied, ruleset: Ruleset): void {
+    const { metrics, labels } = this.#context
+    if (partialFailed) metrics.add('sync_proxy_rules_iptables_partial_restore_failures_total', labels)
+    const total = ruleCount(ruleset), last = writtenRules(text)
+    for (const table of ['filter', 'nat'] as const) {
+      metrics.set('sync_proxy_rules_iptables_total', total[table], { ...labels, table })
+      metrics.set('sync_proxy_rules_iptables_last', last[table] ?? 0, { ...labels, table })
+    }
+  }
+}
+
+function writtenRules(text: string): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const part of text.split(/^\*/m)) counts[part.slice(0, part.indexOf('\n'))] = (part.match(/^-[AI] /gm) ?? []).length
+  return counts
 }

@@ -9,13 +9,13 @@ const ours: Record<Table, readonly string[]> = {
   mangle: [chains.canary],
 }
 
-/** '' when there is nothing to remove. */
-export function cleanupText(saved: Readonly<Record<Table, SavedTable>>, jumps: readonly Jump[]): string {
+/** '' when there is nothing to remove. `keep` are chains (`nat KUBE-SERVICES`) that another mode has taken over, with the jumps to them. */
+export function cleanupText(saved: Readonly<Record<Table, SavedTable>>, jumps: readonly Jump[], keep: readonly string[] = []): string {
   // The kubelet keeps KUBE-FIREWALL where there is one; without one only a proxy can have made it.
   const hasKubelet = saved.mangle.chains.has('KUBE-KUBELET-CANARY')
   return tables.map(table => {
     const doomed = [...ours[table], ...table === 'filter' && !hasKubelet ? [chains.kubeletFirewall] : []]
-    const isOurs = (chain: string) => doomed.includes(chain) || (table === 'nat' && isServiceChain(chain))
+    const isOurs = (chain: string) => (doomed.includes(chain) && !keep.includes(`${table} ${chain}`)) || (table === 'nat' && isServiceChain(chain))
     return removal(table, saved[table], { jumps: jumps.filter(jump => jump.table === table), isOurs })
   }).join('')
 }

@@ -1,19 +1,22 @@
-// What the rules depend on besides the state: settings of the proxy and facts about the node.
-import type { Family } from '#net/ip.ts'
+// What iptables rules depend on besides the state: NodeOptions in iptables's own words.
+import type { LocalTraffic, NodeOptions } from '../dataplane.ts'
 
-export interface RuleOptions {
-  readonly family: Family
-  readonly masqueradeAll: boolean
-  /** 0 to 31; kube-proxy's is 14 (mark 0x4000). */
-  readonly masqueradeBit: number
+export interface RuleOptions extends Omit<NodeOptions, 'localTraffic'> {
+  /** Whether MASQUERADE knows --random-fully. */
   readonly randomFully: boolean
   /** How traffic from this node's own pods is told: iptables arguments for it and for its opposite; undefined when unknown. */
   readonly localTraffic?: { readonly ifLocal: string; readonly ifNotLocal: string }
-  /** 'all', or the node's addresses that serve NodePorts. */
-  readonly nodePortAddresses: 'all' | readonly string[]
-  readonly localhostNodePorts: boolean
-  /** conntrack.tcpBeLiberal: packets in state INVALID are then left alone. */
-  readonly tcpBeLiberal: boolean
-  /** The node's own address: a source range that holds it also admits the load balancer's addresses. */
-  readonly nodeIP: string | undefined
+}
+
+export function iptablesOptions({ localTraffic, ...options }: NodeOptions, randomFully: boolean): RuleOptions {
+  const test = localTraffic && match(localTraffic)
+  return { ...options, randomFully, ...test && { localTraffic: { ifLocal: test, ifNotLocal: `! ${test}` } } }
+}
+
+function match(local: LocalTraffic): string {
+  switch (local.by) {
+    case 'source': return `-s ${local.cidr}`
+    case 'interface': return `-i ${local.name}`
+    case 'interfacePrefix': return `-i ${local.prefix}+`
+  }
 }

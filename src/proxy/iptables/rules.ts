@@ -102,7 +102,7 @@ function nodePortJumps({ family, nodePortAddresses, localhostNodePorts }: RuleOp
 }
 
 /** Upstream's iptablesJumpChains and iptablesKubeletJumpChains; each is put first in its chain, so the last ends on top. */
-export function jumps({ family, localhostNodePorts }: RuleOptions): Jump[] {
+export function jumps({ family, localhostNodePorts }: Pick<RuleOptions, 'family' | 'localhostNodePorts'>): Jump[] {
   const jump = (table: Jump['table'], from: string, to: string, comment: string, isNew = false): Jump =>
     ({ table, from, rule: `${isNew ? '-m conntrack --ctstate NEW ' : ''}${comment && `-m comment --comment "${comment}" `}-j ${to}` })
   const portals = 'kubernetes service portals', external = 'kubernetes externally-visible service portals', firewall = 'kubernetes load balancer firewall'
