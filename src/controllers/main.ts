@@ -15,6 +15,7 @@ import { startPodGarbageCollector } from './podgc/apply.ts'
 import { startReplicaSetController } from './replicaset/apply.ts'
 import { startRootCaPublisher } from './rootca/apply.ts'
 import { startServiceAccountController } from './serviceaccount/apply.ts'
+import { startStatefulSetController } from './statefulset/apply.ts'
 
 export interface ControllersOptions {
   readonly log: Log
@@ -40,6 +41,7 @@ export function startControllers(client: Client, options: ControllersOptions): C
   startReplicaSetController(context)
   startDeploymentController(context)
   startDaemonSetController(context)
+  startStatefulSetController(context)
   startEndpointSliceController(context)
   startEndpointsController(context)
   startServiceAccountController(context)
