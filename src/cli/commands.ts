@@ -28,6 +28,11 @@ export const commands: Record<string, Command> = {
     flags: ofCluster, examples: ['fairway shell k8s-node01', 'fairway shell k8s-master01 -- iptables-save -t nat', 'fairway shell dev/web-0 -- ip addr', 'fairway shell client -- curl -s 192.168.109.101:30007'] },
   logs: { usage: 'logs [COMPONENT] [-f]', summary: 'logs of server, agent, cluster, outer or kube-proxy; of all without a name',
     flags: [...ofCluster, ['-f, --follow', 'go on as lines come'], ['--tail N', 'only the last N lines of each']], examples: ['fairway logs server --tail 20', 'fairway logs kube-proxy -f'] },
+  explain: { usage: 'explain service NAME', summary: 'why a Service works, or what is broken and how to mend it',
+    details: 'One page: addresses, ports, each endpoint and which nodes use it; then what is broken, the first step first, with the command that helps. ' +
+      'Exit status 0 when it works, 1 when something is broken. With --kubeconfig for any cluster; which address a pod\'s program listens on is seen on this machine only.',
+    flags: [...ofCluster, ['-n, --namespace NS', 'the Service\'s namespace'], ['-o json|yaml', 'for programs'], ['--kubeconfig FILE', 'another cluster'], ['--context NAME', 'which context of the file']],
+    examples: ['fairway explain service web', 'fairway explain svc/web -n dev -o json', 'fairway explain service web --kubeconfig ~/.kube/config'] },
   export: { usage: 'export DIR', summary: 'everything for a bug report: logs, objects (secrets left out), rules and addresses of every node',
     flags: ofCluster, examples: ['fairway export ./report'] },
   image: { usage: 'image load FILE.tar | image ls', summary: 'bring images that no registry has, and list them',

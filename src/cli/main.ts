@@ -13,6 +13,7 @@ const run: Record<string, () => Promise<Run>> = {
   kubectl: async () => (await import('./kubectl/apply.ts')).kubectl,
   shell: async () => (await import('./shell/apply.ts')).shell,
   logs: async () => (await import('./logs/apply.ts')).logs,
+  explain: async () => (await import('./explain/apply.ts')).explainCommand,
   export: async () => (await import('./export/apply.ts')).exportReport,
   image: async () => (await import('./image/apply.ts')).image,
   test: async () => (await import('./test/apply.ts')).test,
