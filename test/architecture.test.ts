@@ -19,7 +19,7 @@ const may: Record<string, string[]> = {
 may.cli!.push('up')
 
 const isEdge = (file: string) => /(^|\/)(main|server|apply)\.ts$|\.test\.ts$|^(client|host|up)\//.test(file)
-const effectImport = /^(node:(child_process|fs|fs\/promises|net|tls|dgram|https?|http2|dns|worker_threads|sqlite|ffi|timers.*)$|#(host|client)\/)/
+const effectImport = /^(node:(child_process|fs|fs\/promises|net|tls|dgram|https?|http2|dns|worker_threads|sqlite|ffi|timers.*)$|#(host|client)\/|#lib\/http\.ts)/
 const effectCall = /\b(Date\.now\(|new Date\(\)|Math\.random\(|performance\.now\(|setTimeout\(|setInterval\(|setImmediate\(|process\.(env|exit|kill|stdout|stderr|stdin)\b|fetch\()/
 
 type Tree = ReadonlyMap<string, string> // file below src/ -> text

@@ -1,5 +1,5 @@
 // Sockets, signals and log lines for all of the programs: one way to listen, one way to stop.
-import { createServer } from 'node:http'
+import { createServer } from '#lib/http.ts'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { createSocket } from 'node:dgram'

@@ -1,9 +1,10 @@
 // The Transport over HTTP(S): any API server. Connections are kept and reused; a watch holds one of
 // its own until it ends or is aborted. It knows nothing of kinds.
-import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
+import type { Agent as AnyAgent, ClientRequest, IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest, type AgentOptions } from 'node:https'
 import { StatusError, type Status } from '#lib/errors.ts'
 import { systemClock } from '#lib/clock.ts'
+import { Agent as HttpAgent, request as httpRequest } from '#lib/http.ts'
 import { deepFreeze } from './freeze.ts'
 import { LineSplitter } from './lines.ts'
 import type { ApiRequest, Transport, WatchEvent } from './transport.ts'
@@ -42,7 +43,7 @@ export function httpsTransport(options: HttpsOptions): Transport {
 class Connection {
   readonly #base: URL
   readonly #options: HttpsOptions
-  readonly #agent: HttpAgent | HttpsAgent
+  readonly #agent: AnyAgent | HttpsAgent
   readonly #tls: Pick<AgentOptions, 'ca' | 'cert' | 'key' | 'localAddress' | 'servername' | 'rejectUnauthorized'>
 
   constructor(options: HttpsOptions) {

@@ -1,7 +1,8 @@
 // The proxy's HTTP servers: /healthz and /livez, /metrics and /proxyMode, and one server for each
 // health check node port. What they answer is decided elsewhere.
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { Log } from '#lib/log.ts'
+import { createServer } from '#lib/http.ts'
 import type { Answer } from './health.ts'
 
 /** Answers by path; undefined is a 404. */

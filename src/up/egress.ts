@@ -3,8 +3,9 @@
 // agent uses; TLS goes end to end through it, so nothing is read on the way. No packet of a pod or a
 // node ever comes here.
 import { rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { createServer } from '#lib/http.ts'
 import type { Log } from '#lib/log.ts'
 
 export function startEgress(path: string, log: Log): Server {

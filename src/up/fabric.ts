@@ -3,6 +3,7 @@
 // outside the cluster. No route leads out: the router answers "unreachable" for everything else, and
 // nodes have a default route to it (without any route a connect to a ClusterIP fails before DNAT).
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { mount } from '#host/libc.ts'
 import { run } from '#host/run.ts'
 import { at, formatIp, parseCidr, subnet, formatCidr } from '#net/ip.ts'
 import { fabricCidr, nodeNames, type Settings } from './settings.ts'
@@ -61,8 +62,9 @@ export function machineCommands(machine: Machine): string {
 /** Makes it all; the caller is alone in fresh network and mount namespaces with a private /run. */
 export async function buildFabric(all: readonly Machine[]): Promise<void> {
   mkdirSync('/run/netns', { recursive: true })
-  await run(['mount', '--bind', '/run/netns', '/run/netns'])
-  await run(['mount', '--make-shared', '/run/netns'])
+  // Shared, as ip-netns(8) wants it: every mount namespace below sees the networks that come later.
+  mount({ source: '/run/netns', target: '/run/netns', flags: ['MS_BIND'] })
+  mount({ target: '/run/netns', flags: ['MS_SHARED'] })
   await run(['ip', '-batch', '-'], { input: fabricCommands(all) })
   writeFileSync('/proc/sys/net/ipv4/ip_forward', '1') // the router's own namespace, not the host's
   await Promise.all(all.map(machine => run(['ip', '-n', machine.name, '-batch', '-'], { input: machineCommands(machine) })))

@@ -7,8 +7,11 @@ export type Report =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly reason: string }
 
-/** Downwards: end in good order. */
-export type Order = { readonly kind: 'stop' }
+/** Downwards: begin (what you stand on is built), or end in good order. */
+export type Order = { readonly kind: 'start' } | { readonly kind: 'stop' }
+
+/** The descriptor number under which the inner process and the server find the API's listening socket. */
+export const apiSocketFd = 4
 
 export const isReport = (message: unknown): message is Report =>
   typeof message === 'object' && message !== null && ['progress', 'ready', 'failed'].includes((message as Report).kind)

@@ -25,9 +25,6 @@ export interface Outer {
   stop(): Promise<void>
 }
 
-/** The descriptor number under which the inner process and the server find the API's listening socket. */
-export const apiSocketFd = 4
-
 export async function startOuter(settings: Settings, options: { tools: string | undefined; log: Log; onReport: (report: Report) => void }): Promise<Outer> {
   const files = clusterFiles(settings.dataDir)
   await sweep(settings.name, settings.dataDir)

@@ -1,8 +1,8 @@
 // How the agent, whose network has no way out, reaches image registries: through the HTTP CONNECT
 // proxy that `fairway up` offers on a unix socket. TLS goes end to end through it. It pulls nothing itself.
-import { request as httpRequest } from 'node:http'
 import { connect as netConnect, type Socket } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
+import { request as httpRequest } from '#lib/http.ts'
 import type { RegistryFetch } from '../images/registry/fetch.ts'
 
 const answerTimeoutMs = 30_000, idleTimeoutMs = 60_000

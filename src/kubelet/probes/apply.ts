@@ -1,10 +1,10 @@
 // One attempt of a probe or of a lifecycle hook: exec, httpGet, tcpSocket, grpc. All connections go
 // through the runtime's dial, inside the pod's network. What the outcome means is in machine.ts.
-import { request as httpRequest } from 'node:http'
 import { connect as http2Connect } from 'node:http2'
 import type { Socket } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import type { Container, ExecAction, GRPCAction, HTTPGetAction, ProbeHandler, TCPSocketAction } from '#api/core/v1.ts'
+import { request as httpRequest } from '#lib/http.ts'
 import type { Runtime } from '../runtime/cri.ts'
 import type { Outcome } from './prober.ts'
 
