@@ -23,6 +23,8 @@ before(async () => {
     users: [{ name: 'u', user: { 'client-certificate-data': data(pki.admin.cert), 'client-key-data': data(pki.admin.key) } }] }))
   writeFileSync(join(folder, 'ds.yaml'), JSON.stringify({ apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: 'agent' },
     spec: { selector: { matchLabels: { app: 'agent' } }, template: { metadata: { labels: { app: 'agent' } }, spec: { containers: [{ name: 'c', image: 'agent:1' }] } } } }))
+  writeFileSync(join(folder, 'sts.yaml'), JSON.stringify({ apiVersion: 'apps/v1', kind: 'StatefulSet', metadata: { name: 'db' },
+    spec: { replicas: 3, serviceName: 'db', selector: { matchLabels: { app: 'db' } }, template: { metadata: { labels: { app: 'db' } }, spec: { containers: [{ name: 'c', image: 'db:1' }] } } } }))
   program = await kubectlProgram('1.36')
 })
 after(async () => { await cluster.stop(); rmSync(folder, { recursive: true }) })
@@ -71,6 +73,25 @@ const steps: [args: string, printed: RegExp][] = [
   ['rollout history daemonset/agent', /\n2 +<none>\n3 +<none>$/],
   ['delete daemonset agent', /deleted/],
   ['wait pods -l app=agent --for=delete --timeout=5s', /^$|condition met$/],
+  [`create -f ${folder}/sts.yaml`, /^statefulset.apps\/db created$/],
+  ['rollout status statefulset/db --timeout=10s', /partitioned roll out complete: 3 new pods have been updated\.\.\.$/],
+  ['get sts', /^NAME +READY +AGE\ndb +3\/3 +\d+s$/],
+  ['get sts -o wide', /^NAME +READY +AGE +CONTAINERS +IMAGES\ndb +3\/3 +\d+s +c +db:1$/],
+  ['set image statefulset/db c=db:2', /image updated$/],
+  ['rollout status statefulset/db --timeout=10s', /partitioned roll out complete: 3 new pods/],
+  ['rollout history statefulset/db', /\n1 +<none>\n2 +<none>$/],
+  ['rollout history statefulset/db --revision=2', /Image:\s+db:2/],
+  ['rollout undo statefulset/db', /rolled back$/],
+  ['rollout status statefulset/db --timeout=10s', /partitioned roll out complete: 3 new pods/],
+  ['get pods -l app=db -o jsonpath={.items[*].spec.containers[0].image}', /^db:1 db:1 db:1$/],
+  ['rollout restart statefulset/db', /restarted$/],
+  ['rollout status statefulset/db --timeout=10s', /partitioned roll out complete: 3 new pods/],
+  ['scale statefulset/db --replicas=1', /scaled$/],
+  ['wait pod/db-1 --for=delete --timeout=5s', /^$|condition met$/],
+  ['describe statefulset db', /Update Strategy: +RollingUpdate\n +Partition: +0\n[^]*Normal +SuccessfulDelete +\S+( \(x\d+ over \d+s\))? +statefulset-controller +delete Pod db-2 in StatefulSet db successful/],
+  ['explain statefulset.spec.serviceName', /The headless Service that gives the pods their DNS names/],
+  ['delete statefulset db', /deleted/],
+  ['wait pods -l app=db --for=delete --timeout=5s', /^$|condition met$/],
   ['cordon k8s-node01', /cordoned$/],
   ['describe node k8s-node01', /Taints: +node.kubernetes.io\/unschedulable:NoSchedule/],
   ['uncordon k8s-node01', /uncordoned$/],
