@@ -8,6 +8,7 @@ import { startDaemonSetController } from './daemonset/apply.ts'
 import { startDeploymentController } from './deployment/apply.ts'
 import { startEndpointsController } from './endpoints/apply.ts'
 import { startEndpointSliceController } from './endpointslice/apply.ts'
+import { startEndpointSliceMirroringController } from './endpointslicemirroring/apply.ts'
 import { startGarbageCollector } from './garbagecollector/apply.ts'
 import { startNamespaceController } from './namespace/apply.ts'
 import { startNodeController } from './node/apply.ts'
@@ -44,6 +45,7 @@ export function startControllers(client: Client, options: ControllersOptions): C
   startStatefulSetController(context)
   startEndpointSliceController(context)
   startEndpointsController(context)
+  startEndpointSliceMirroringController(context)
   startServiceAccountController(context)
   startRootCaPublisher(context, options.rootCa)
   startNamespaceController(context)
