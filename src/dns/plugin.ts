@@ -15,7 +15,7 @@
 // cluster names must stay synchronous. Never throw: a failure is `failure('plugin/x: what')`.
 import type { Log } from '#lib/log.ts'
 import type { Directive } from './corefile/syntax.ts'
-import type { Metrics } from './metrics/registry.ts'
+import type { Metrics, Snapshot } from './metrics/registry.ts'
 import type { Query } from './query.ts'
 import type { EdnsOption } from './wire/edns.ts'
 import type { Rr } from './wire/message.ts'
@@ -87,10 +87,14 @@ export function after(result: Result, map: (answer: Answer) => Result): Result {
 
 /** What a plugin says of the sockets of its server block (bind, tls, timeouts, multisocket). */
 export interface ListenSettings {
-  readonly hosts: readonly string[]
+  /** Addresses to listen on; none: all. */
+  readonly hosts?: readonly string[]
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string; readonly clientAuth: 'nocert' | 'request' | 'require' | 'verify_if_given' | 'require_and_verify' }
+  /** Milliseconds. */
   readonly timeouts?: { readonly read?: number; readonly write?: number; readonly idle?: number }
   readonly sockets?: number
+  /** Queries of class CH are let in (chaos, forward); others get REFUSED. */
+  readonly chaos?: boolean
 }
 
 /** The server block a plugin instance belongs to. */
@@ -104,6 +108,8 @@ export interface Block {
   /** Set by `root`, else the Corefile's folder: relative files are below it. */
   readonly root: string
   readonly debug: boolean
+  /** `view`'s name, for metrics. */
+  readonly view: string
 }
 
 /** Everything outside that a pure plugin may use. Tests make their own (testing.ts: `testEnv`). */
@@ -126,13 +132,22 @@ export interface Env {
   lookup(query: Query): Result
   /** HTTP for health, ready and prometheus; plugins with the same address share one listener, which outlives a reload. `undefined` is 404. */
   http(address: string, path: string, answer: () => HttpAnswer | Promise<HttpAnswer>): Promise<() => void>
-  /** The process: a reload (reload plugin), a fatal end (loop). */
-  reload(): Promise<void>
+  /** Reads the Corefile again, and takes it when it differs from what runs; rejects, and goes on as before, when it is wrong. */
+  reload(): Promise<'reloaded' | 'same'>
+  /** Ends the process (loop). */
   fatal(message: string): void
   /** This plugin's instance before a reload, if the same block had one: state may be taken over. Its stop() is called after our start(). */
   readonly previous?: Instance | undefined
-  /** The Corefile and what it imports, as read: what `reload` compares. */
+  /** A line on stdout, in CoreDNS's own form (log, errors): `[INFO] ...`. Written in batches. */
+  print(line: string): void
+  /** The Corefile and what it imports, as read. */
   readonly sources: readonly string[]
+  /** Which of several worker processes this is: 0 serves HTTP (`http` does nothing in the others), and is the only one there usually is. */
+  readonly worker: number
+  /** The metrics of all workers, added up (prometheus). */
+  allMetrics(): Promise<readonly Snapshot[]>
+  /** The plugins that are not ready yet, of all server blocks and workers (ready). */
+  notReady(): Promise<readonly string[]>
 }
 export interface HttpAnswer { readonly code: number; readonly body: string; readonly type?: string }
 
@@ -146,6 +161,8 @@ export interface Instance {
   stop?(): void | Promise<void>
   /** For `ready`: false until it can answer. Missing: always ready. */
   ready?(): boolean
+  /** After each query of this block was answered (log, prometheus): `bytes` of the message sent, 0 when it was dropped. */
+  observe?(query: Query, answer: Answer, sent: { readonly bytes: number; readonly ms: number }): void
   /** On SIGTERM, before sockets close: health waits here while queries are still answered. */
   lameduck?(): Promise<void>
   /** For `view`: whether this block takes the query; all of a block's must agree. */
@@ -166,7 +183,7 @@ export interface Plugin<Options = unknown> {
    */
   parse(directives: readonly Directive[], context: ParseContext): Options
   /** What the options say of the block's sockets. */
-  listen?(options: Options): Partial<ListenSettings>
+  listen?(options: Options): ListenSettings
   setup(options: Options, env: Env): Instance
 }
 export interface ParseContext {

@@ -34,11 +34,16 @@ export class Query {
   zone = '\0' as Name
   /** `dns://.:53`: the listener, as metrics label it. */
   server = ''
+  /** The plugin that was called last, which is the one that answered; for metrics. */
+  reached = ''
+  /** The query this one was made of by `asking` or `carrying`. */
+  readonly from: Query | undefined
   #edns: Edns | undefined | null = null
   #name: Name | undefined
   #metadata: Map<string, () => string> | undefined
 
-  constructor(message: Buffer, key: string, end: number, origin: Origin) {
+  constructor(message: Buffer, key: string, end: number, origin: Origin, from?: Query) {
+    this.from = from
     this.message = message
     this.key = key
     this.end = end
@@ -77,12 +82,12 @@ export class Query {
   asking({ name = this.asked, type = this.type, class: number = this.class }: { name?: Name; type?: number; class?: number }): Query {
     const ask = Buffer.from(name + String.fromCharCode(type >> 8, type & 255, number >> 8, number & 255), 'latin1')
     const message = Buffer.concat([this.message.subarray(0, 12), ask, this.message.subarray(this.end)])
-    return this.#like(new Query(message, fold(name) + ask.latin1Slice(name.length), 12 + ask.length, this.origin))
+    return this.#like(new Query(message, fold(name) + ask.latin1Slice(name.length), 12 + ask.length, this.origin, this))
   }
 
   /** The same question with other bytes behind it (rewrite edns0) or another header; the question must be unchanged. */
   carrying(message: Buffer): Query {
-    return this.#like(new Query(message, this.key, this.end, this.origin))
+    return this.#like(new Query(message, this.key, this.end, this.origin, this))
   }
   #like(other: Query): Query {
     other.size = this.size

@@ -23,6 +23,8 @@ export interface TestEnv extends Env {
   advance(ms: number): void
   /** What was logged, level first: `error: message`. */
   readonly logged: string[]
+  /** What went to stdout. */
+  readonly printed: string[]
 }
 
 export function testEnv(given: Partial<Env> = {}): TestEnv {
@@ -33,13 +35,13 @@ export function testEnv(given: Partial<Env> = {}): TestEnv {
     timers.add(timer)
     return () => { timers.delete(timer) }
   }
-  const logged: string[] = []
+  const logged: string[] = [], printed: string[] = []
   const note = (level: string) => (message: string, ...rest: unknown[]) => { logged.push([`${level}: ${message}`, ...rest.filter(x => x !== undefined).map(x => x instanceof Error ? x.message : JSON.stringify(x))].join(' ')) }
   const log = { ...silent, info: note('info'), warn: note('warn'), error: note('error'), named: () => log }
   const metrics = new Registry()
   return {
-    block: { zones: [root], server: 'dns://.:53', file: 'Corefile', line: 1, root: '/', debug: false },
-    log, logged,
+    block: { zones: [root], server: 'dns://.:53', file: 'Corefile', line: 1, root: '/', debug: false, view: '' },
+    log, logged, printed,
     now: () => now,
     random: () => 0.5,
     every: (ms, call) => start(ms, ms, call),
@@ -48,9 +50,13 @@ export function testEnv(given: Partial<Env> = {}): TestEnv {
     peers: () => [],
     lookup: () => failure('no upstream in this test'),
     http: () => Promise.resolve(() => {}),
-    reload: () => Promise.resolve(),
+    reload: () => Promise.resolve('same' as const),
+    print: line => { printed.push(line) },
     fatal: message => { logged.push(`fatal: ${message}`) },
     sources: [],
+    worker: 0,
+    allMetrics: () => Promise.resolve(metrics.snapshot()),
+    notReady: () => Promise.resolve([]),
     ...given,
     metrics,
     advance(ms) {

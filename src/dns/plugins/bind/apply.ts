@@ -1,0 +1,2 @@
+// What addresses this machine has.
+export { networkInterfaces as interfaces } from 'node:os'
