@@ -22,7 +22,14 @@ export interface Applied {
   readonly partialFailed: boolean
 }
 
-export interface ApplierOptions { readonly jumps: readonly Jump[]; readonly log: Log }
+export interface ApplierOptions {
+  readonly jumps: readonly Jump[]
+  readonly log: Log
+  /** The empty chain that stands in each table of the ruleset; this mode's unless told. */
+  readonly canary?: string
+  /** Whether a chain of the nat table is this mode's and may be deleted when the ruleset has it no more. */
+  readonly isOwned?: (chain: string) => boolean
+}
 
 export class IptablesApplier {
   readonly #iptables: Iptables
@@ -51,7 +58,8 @@ export class IptablesApplier {
     }
     const saved = await this.#save()
     const wanted = new Set([...ruleset.owned.values()].flatMap(owned => [...owned.keys()]))
-    const staleChains = [...saved.nat.chains].filter(chain => isServiceChain(chain) && !wanted.has(chain))
+    const isOwned = this.#options.isOwned ?? isServiceChain
+    const staleChains = [...saved.nat.chains].filter(chain => isOwned(chain) && !wanted.has(chain))
     const text = fullText(ruleset, { jumps: missingJumps(saved, this.#options.jumps), staleChains })
     await this.#restore(text, ruleset)
     return { sync: 'full', text, partialFailed }
@@ -60,7 +68,7 @@ export class IptablesApplier {
   /** Whether the tables were flushed behind our back; the next `apply` then writes everything. */
   async checkFlushed(): Promise<boolean> {
     if (!this.#applied) return false
-    const present = await Promise.all(tables.map(table => this.#iptables.hasChain(table, chains.canary)))
+    const present = await Promise.all(tables.map(table => this.#iptables.hasChain(table, this.#options.canary ?? chains.canary)))
     if (present.every(Boolean)) return false
     this.forget()
     return true
@@ -78,7 +86,7 @@ export class IptablesApplier {
   #save(): Promise<Record<Table, SavedTable>> { return saveAll(this.#iptables) }
 }
 
-async function saveAll(iptables: Iptables): Promise<Record<Table, SavedTable>> {
+export async function saveAll(iptables: Iptables): Promise<Record<Table, SavedTable>> {
   const [filter, nat, mangle] = await Promise.all(tables.map(async table => parseSaved(await iptables.save(table))))
   return { filter: filter!, nat: nat!, mangle: mangle! }
 }

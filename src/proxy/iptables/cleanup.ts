@@ -20,7 +20,8 @@ export function cleanupText(saved: Readonly<Record<Table, SavedTable>>, jumps: r
   }).join('')
 }
 
-function removal(table: Table, saved: SavedTable, { jumps, isOurs }: { jumps: readonly Jump[]; isOurs: (chain: string) => boolean }): string {
+/** One table's part of such a text, for the chains that `isOurs` says; '' when there is none. */
+export function removal(table: Table, saved: SavedTable, { jumps, isOurs }: { jumps: readonly Jump[]; isOurs: (chain: string) => boolean }): string {
   const unlink = new Set(jumps.flatMap(jump => isOurs(targetOf(jump.rule)!) ? rulesOfJump(saved, jump) : []))
   // A chain that somebody else's rule leads to stays as it is: KUBE-MARK-MASQ of a host port plugin.
   const needed = new Set(saved.rules.filter(rule => !unlink.has(rule) && !isOurs(rule.split(' ')[1]!)).map(targetOf))
