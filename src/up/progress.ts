@@ -1,10 +1,15 @@
-// Progress for people: one line that changes on a terminal, plain lines elsewhere, and nothing at all
-// for what takes less than a second.
+// Progress for people: one line that changes on a terminal, a line a second elsewhere, and nothing at
+// all for what takes less than a second.
 
 export function progressLine(stream: NodeJS.WriteStream) {
-  let current = 'starting', shown = false
-  const draw = () => { shown = true; stream.write(stream.isTTY ? `\r\x1b[2K${current} ...` : `${current} ...\n`) }
-  const timer = setTimeout(draw, 1000)
+  let current = 'starting', shown = false, written = ''
+  const draw = () => {
+    shown = true
+    if (current === written) return
+    written = current
+    stream.write(stream.isTTY ? `\r\x1b[2K${current} ...` : `${current} ...\n`)
+  }
+  const timer = setInterval(draw, 1000)
   timer.unref()
   const clear = () => { if (shown && stream.isTTY) stream.write('\r\x1b[2K') }
   return {
@@ -12,11 +17,11 @@ export function progressLine(stream: NodeJS.WriteStream) {
     show(text: string): void {
       if (text === current) return
       current = text
-      if (shown) draw()
+      if (shown && stream.isTTY) draw()
     },
     /** A line that stays. */
     line(text: string): void { clear(); stream.write(`${text}\n`) },
     last: () => current,
-    end(): void { clearTimeout(timer); clear(); shown = false },
+    end(): void { clearInterval(timer); clear(); shown = false },
   }
 }
