@@ -39,7 +39,7 @@ export async function explainCommand(argv: string[]): Promise<number> {
 
 function serviceName(words: readonly string[]): string {
   const [kind, name, ...more] = words.length === 1 && words[0]!.includes('/') ? words[0]!.split('/') : words
-  if (!kind || !name || more.length > 0) throw new UserError('explain takes "service NAME": see fairway explain --help')
+  if (!kind || !name || more.length > 0 || name.includes('/')) throw new UserError('explain takes "service NAME": see fairway explain --help')
   if (!['service', 'services', 'svc'].includes(kind.toLowerCase())) throw new UserError(`explain knows Services only, not ${kind}: fairway explain service NAME`)
   return name
 }

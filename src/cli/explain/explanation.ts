@@ -79,6 +79,8 @@ export interface EndpointRow {
   readonly inside: readonly Use[]
   /** The same for node ports and external addresses, where it differs. */
   readonly outside?: readonly Use[]
+  /** When it stopped to be ready. */
+  readonly since?: string
   /** Packets reach it and nothing takes them. */
   readonly problem?: string
 }

@@ -18,7 +18,7 @@ export function unlikeness(a: string, b: string): number {
   if (x === y) return 0.05
   const edits = distance(x, y) / Math.max(x.length, y.length)
   // A word that begins with the other one (web, web-v2) is near however long the rest is.
-  return x.startsWith(y) || y.startsWith(x) ? Math.min(edits, 0.4) : edits
+  return Math.min(x.length, y.length) > 1 && (x.startsWith(y) || y.startsWith(x)) ? Math.min(edits, 0.35) : edits
 }
 
 /** The word that is most like the given one, if any is alike enough for a mistake. */

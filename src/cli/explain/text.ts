@@ -9,7 +9,7 @@ const mostRows = 30
 export function text(explanation: Explanation): string {
   const { namespace, name, type, selector, settings } = explanation
   return [
-    `Service ${namespace}/${name} (${type}) ${explanation.works ? 'works' : 'does not work'}${explanation.works ? '.' : ':'} ${explanation.summary}`,
+    `Service ${namespace}/${name} (${type}) ${explanation.works ? `works. ${explanation.summary}` : 'does not work as it should.'}`,
     ...(selector ? [`  selects ${labelsText(selector)}`] : []), ...settings.map(line => `  ${line}`),
     ...findings('What is broken', explanation.findings.filter(({ severity }) => severity === 'error')),
     ...findings('Also', explanation.findings.filter(({ severity }) => severity !== 'error')),

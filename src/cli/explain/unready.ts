@@ -66,7 +66,7 @@ function ofContainer(pod: Pod, { container, status, init }: One, { events }: Aro
   if (waiting && /Image|Registry/.test(waiting.reason ?? '')) return image(pod, container, { name, reason: waiting.reason!, message: waiting.message, events })
   if (waiting?.reason === 'CrashLoopBackOff') {
     const last = status?.lastState?.terminated
-    return { kind: 'start', text: `${name} ends again and again (CrashLoopBackOff)`, command: `${logs} --previous`,
+    return { kind: 'start', text: `${name} ends again and again: CrashLoopBackOff`, command: `${logs} --previous`,
       why: [`It has been restarted ${status!.restartCount} times${last ? `; the last time it ended with exit status ${last.exitCode}${last.reason ? ` (${last.reason})` : ''}` : ''}.`] }
   }
   if (terminated) {
@@ -86,7 +86,7 @@ function image(pod: Pod, container: Container, { name, reason, message, events }
   // In back-off the message says only that; the event of the failure says why.
   const failed = latest(events, pod, event => event.reason === 'Failed' && /pull image/.test(event.message ?? ''))
   const why = failed?.message ?? message
-  return { kind: 'start', text: `${name} cannot pull its image ${container.image} (${reason})`, why: why ? [brief(why)] : [],
+  return { kind: 'start', text: `${name} cannot pull its image ${container.image}: ${reason}`, why: why ? [brief(why)] : [],
     command: kubectl(pod.metadata.namespace, `set image ${workloadOf(pod)} ${container.name}=${(container.image ?? '').replace(/@.*|:[^/]*$/, '')}:TAG   # TAG: one that exists`) }
 }
 
@@ -100,7 +100,7 @@ function probed(pod: Pod, container: Container, { name, started, events, logs }:
 }
 
 export function probeText({ httpGet, tcpSocket, exec, grpc }: Probe): string {
-  if (httpGet) return `GET ${(httpGet.scheme ?? 'HTTP').toLowerCase()}://${httpGet.host ?? ''}:${httpGet.port}${httpGet.path ?? '/'}`
+  if (httpGet) return `GET ${httpGet.scheme === 'HTTPS' ? 'https://' : ''}${httpGet.host ?? ''}:${httpGet.port}${httpGet.path ?? '/'}`
   if (tcpSocket) return `TCP connection to ${tcpSocket.host ?? ''}:${tcpSocket.port}`
   if (grpc) return `gRPC health check on port ${grpc.port}`
   return brief(exec?.command?.join(' ') ?? '')

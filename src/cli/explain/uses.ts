@@ -43,7 +43,7 @@ export function endpointRows(facts: Facts): EndpointRow[] {
       const about = unready(pod, { nodes: facts.nodes, events: facts.objects.events })
       const why = about ? `${about.text}${forAge(facts.seen.now, about.since)}` : 'not in the EndpointSlices'
       return { pod: pod.metadata.name, ...(pod.spec.nodeName && { node: pod.spec.nodeName }), ...(pod.status?.podIP && { ip: pod.status.podIP }),
-        ports: [], ready: isPodReady(pod), inside: [{ used: false, nodes: nodesOf(facts).map(node => node.name), why }] }
+        ports: [], ready: isPodReady(pod), inside: [{ used: false, nodes: nodesOf(facts).map(node => node.name), why }], ...(about?.since && { since: about.since }) }
     }),
   ]
 }
@@ -51,18 +51,18 @@ export function endpointRows(facts: Facts): EndpointRow[] {
 function row(facts: Facts, endpoint: Endpoint, { inside, outside }: { inside: Choices; outside: Choices | undefined }): EndpointRow {
   const uses = (way: Choices) => facts.headless ? named(facts, endpoint) : grouped(facts, endpoint, way)
   const fromInside = uses(inside), fromOutside = outside && uses(outside)
-  const problem = silence(facts, endpoint)
+  const problem = silence(facts, endpoint), since = endpoint.pod && unready(endpoint.pod, { nodes: facts.nodes, events: facts.objects.events })?.since
   return {
     ...(endpoint.pod && { pod: endpoint.pod.metadata.name }), ...(endpoint.node && { node: endpoint.node }), ip: endpoint.ip,
     ports: [...new Set(facts.ports.flatMap(port => targetIn(endpoint, port)?.port ?? []))], ready: endpoint.ready, inside: fromInside,
-    ...(fromOutside && JSON.stringify(fromOutside) !== JSON.stringify(fromInside) && { outside: fromOutside }), ...(problem && { problem }),
+    ...(fromOutside && JSON.stringify(fromOutside) !== JSON.stringify(fromInside) && { outside: fromOutside }), ...(since && { since }), ...(problem && { problem }),
   }
 }
 
 function grouped(facts: Facts, endpoint: Endpoint, way: Choices): Use[] {
   const groups = new Map<string, { used: boolean; nodes: string[]; why?: string }>()
   for (const [node, verdicts] of way) {
-    const known = verdicts.has(endpoint), verdict = known ? verdicts.get(endpoint) : 'the pod does not name the port'
+    const verdict = facts.proxies.of.get(node)?.state === 'absent' ? 'no kube-proxy there' : verdicts.has(endpoint) ? verdicts.get(endpoint) : endpoint.pod ? 'the pod does not name the port' : 'its ports have other names than the Service\'s'
     const why = verdict === undefined ? usedWhy(facts, endpoint) : detail(facts, endpoint, verdict)
     const group = groups.get(`${verdict === undefined}${why}`) ?? { used: verdict === undefined, nodes: [], ...(why && { why }) }
     group.nodes.push(node)
@@ -82,9 +82,9 @@ const about = (facts: Facts, { pod }: Endpoint) => {
 }
 
 function usedWhy(facts: Facts, endpoint: Endpoint): string | undefined {
-  if (!endpoint.ready && isUsable(endpoint)) return 'it still serves while it terminates, and no other is ready'
+  if (!endpoint.ready && isUsable(endpoint)) return 'as it still serves while it terminates and no other is ready'
   const trouble = about(facts, endpoint)
-  return trouble && (facts.service.spec.publishNotReadyAddresses ? `though ${trouble} (publishNotReadyAddresses)` : `though ${trouble}; its EndpointSlice does not say so yet`)
+  return trouble && (facts.service.spec.publishNotReadyAddresses ? `though ${trouble}: publishNotReadyAddresses` : `though ${trouble}; its EndpointSlice does not say so yet`)
 }
 
 const detail = (facts: Facts, endpoint: Endpoint, verdict: string): string =>

@@ -4,8 +4,10 @@ import { controllerOf } from '#api/object.ts'
 
 const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
 
+export const numberWord = (number: number): string => numbers[number] ?? String(number)
+
 /** `two pods`, `one pod`, `12 pods`. */
-export const count = (number: number, noun: string): string => `${numbers[number] ?? number} ${noun}${number === 1 ? '' : 's'}`
+export const count = (number: number, noun: string): string => `${numberWord(number)} ${noun}${number === 1 ? '' : 's'}`
 
 export const capital = (text: string): string => `${text[0]?.toUpperCase() ?? ''}${text.slice(1)}`
 
@@ -23,7 +25,7 @@ export function age(now: string, since: string): string {
   return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`
 }
 
-export const forAge = (now: string, since: string | undefined): string => since ? ` for ${age(now, since)}` : ''
+export const forAge = (now: string, since: string | undefined): string => since ? ` (for ${age(now, since)})` : ''
 
 export const labelsText = (labels: Readonly<Record<string, string>>): string =>
   Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(',')

@@ -50,17 +50,17 @@ interface Given extends Deaf { readonly servicePort: ServicePort; readonly index
 
 function finding(facts: Facts, { port, silent, endpoints, servicePort, index }: Given): Finding {
   const protocol = servicePort.protocol ?? 'TCP', names = endpoints.map(({ pod, ip }) => pod?.metadata.name ?? ip)
-  const who = names.length === 1 ? `${endpoints[0]!.pod ? 'pod ' : ''}${names[0]}` : `${count(names.length, endpoints[0]!.pod ? 'pod' : 'address')}: ${listed(names, 4)}`
+  const where = !endpoints[0]!.pod ? `At ${listed(names, 4)}` : names.length === 1 ? `In pod ${names[0]}` : `In ${count(names.length, 'pod')} (${listed(names, 4)})`
   const good = facts.endpoints.some(endpoint => endpoint.ready && !endpoints.includes(endpoint))
   const severity = !endpoints.some(endpoint => endpoint.ready) && good ? 'warning' : 'error'
   if (silent.on.length > 0) {
     const only = listed(silent.on)
-    return { severity, what: `The process in ${who} listens on ${only} only, port ${port}: what comes to ${withPort(endpoints[0]!.ip, port)} is refused.`,
+    return { severity, what: `${where} the program listens on ${only} only, port ${port}: what comes to ${names.length === 1 ? withPort(endpoints[0]!.ip, port) : 'the pods\' own addresses'} is refused.`,
       why: [`Packets arrive at the pod's own address, never at ${only}. The program must listen on 0.0.0.0 (or ::): most take it as --bind, --host or --address.`],
       command: workloadCommand(facts, endpoints[0]!) }
   }
   const others = silent.otherPorts
-  return { severity, what: `Nothing listens on ${protocol} port ${port} in ${who}: connections are refused.`,
+  return { severity, what: `${where} nothing listens on ${protocol} port ${port}: ${protocol === 'TCP' ? 'connections' : 'packets'} are refused.`,
     why: [targetText(servicePort, port), others.length > 0 ? `${names.length === 1 ? 'It listens' : 'They listen'} on ${listed(others.map(String))}.` : `${names.length === 1 ? 'It listens' : 'They listen'} on no ${protocol} port at all.`],
     command: others.length > 0 ? patchService(facts.service, `/spec/ports/${index}/targetPort`, likely(endpoints[0]!, others))
       : endpoints[0]!.pod ? kubectl(facts.namespace, `logs ${endpoints[0]!.pod.metadata.name}`) : kubectl(facts.namespace, `get endpointslices -l kubernetes.io/service-name=${facts.name} -o yaml`) }

@@ -4,7 +4,7 @@ import type { Pod } from '#api/core/v1.ts'
 import type { Finding } from '../explanation.ts'
 import { isPodReady, type Facts } from '../facts.ts'
 import { unready, type Unready } from '../unready.ts'
-import { age, capital, count, listed } from '../words.ts'
+import { capital, count, forAge, listed } from '../words.ts'
 
 /** Pods with the same trouble are one finding. */
 interface Trouble { readonly about: Unready; readonly pods: Pod[] }
@@ -33,13 +33,13 @@ function finding(facts: Facts, { about, pods }: Trouble): Finding {
   const many = pods.length > 1
   const others = facts.pods.some(pod => isPodReady(pod) && !pod.metadata.deletionTimestamp)
   const published = facts.service.spec.publishNotReadyAddresses === true
-  const since = about.since ? `, for ${age(facts.seen.now, about.since)}` : ''
+  const draining = about.kind === 'leaving' && facts.endpoints.some(endpoint => endpoint.serving)
   const which = many ? `${capital(count(pods.length, 'pod'))} (${listed(pods.map(pod => pod.metadata.name), 4)})` : `Pod ${pods[0]!.metadata.name}`
   const text = about.text === 'terminating' ? `${many ? 'are' : 'is'} terminating` : about.kind === 'start' ? `${many ? 'do' : 'does'} not run: ${about.text}` : `${many ? 'are' : 'is'} not ready: ${about.text}`
   return {
-    severity: others || published ? 'warning' : 'error',
-    what: `${which} ${text}${since}.`,
-    why: [...about.why, ...(published && about.kind === 'probe' ? ['It gets traffic all the same: the Service has publishNotReadyAddresses.']
+    severity: others || published || draining ? 'warning' : 'error',
+    what: `${which} ${text}${forAge(facts.seen.now, about.since)}.`,
+    why: [...about.why, ...(draining ? ['It serves until it is gone; nobody else is there.'] : published && about.kind === 'probe' ? ['It gets traffic all the same: the Service has publishNotReadyAddresses.']
       : others ? ['The other pods get its share.'] : [])],
     command: about.command,
   }

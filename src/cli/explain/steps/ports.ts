@@ -5,7 +5,7 @@ import type { Finding } from '../explanation.ts'
 import type { Facts } from '../facts.ts'
 import { nearest } from '../likeness.ts'
 import { declaredPorts, targetPort } from '../targets.ts'
-import { capital, count, listed, patchService } from '../words.ts'
+import { capital, count, listed, numberWord, patchService } from '../words.ts'
 
 export const ports = (facts: Facts): Finding[] => facts.ports.flatMap((port, index) => [
   ...absentName(facts, port, index), ...(facts.headless ? untranslated(port) : [])])
@@ -16,10 +16,10 @@ function absentName(facts: Facts, port: ServicePort, index: number): Finding[] {
   if (without.length === 0) return []
   const all = without.length === facts.pods.length
   const which = all ? without.length === 1 ? `pod ${without[0]!.metadata.name} does not name a port` : `none of the ${count(without.length, 'pod')} names a port`
-    : `${count(without.length, 'pod')} of ${facts.pods.length} (${listed(without.map(pod => pod.metadata.name), 4)}) ${without.length === 1 ? 'does' : 'do'} not name a port`
-  const { why, guess } = named(without, port)
+    : `${numberWord(without.length)} of the ${count(facts.pods.length, 'pod')} (${listed(without.map(pod => pod.metadata.name), 4)}) ${without.length === 1 ? 'does' : 'do'} not name a port`
+  const { why, guess } = named(without, port), inOthers = facts.pods.flatMap(pod => targetPort(pod, port) ?? [])[0]
   return [{ severity: all ? 'error' : 'warning', what: `targetPort of port ${port.port} is "${port.targetPort}", and ${which} so${protocolNote(port)}.`, why,
-    command: patchService(facts.service, `/spec/ports/${index}/targetPort`, guess ?? 'NAME') }]
+    command: patchService(facts.service, `/spec/ports/${index}/targetPort`, inOthers ?? guess ?? 'NAME') }]
 }
 
 const protocolNote = ({ protocol = 'TCP' }: ServicePort) => protocol === 'TCP' ? '' : ` in ${protocol}`
@@ -27,7 +27,7 @@ const protocolNote = ({ protocol = 'TCP' }: ServicePort) => protocol === 'TCP' ?
 function named(pods: readonly Pod[], port: ServicePort): { why: string[]; guess?: string | number } {
   const declared = pods.flatMap(declaredPorts), wanted = String(port.targetPort), protocol = port.protocol ?? 'TCP'
   const otherProtocol = declared.find(each => each.name === wanted)
-  if (otherProtocol) return { why: [`They name it for ${otherProtocol.protocol}, and the Service's port is ${protocol}.`] }
+  if (otherProtocol) return { why: [`They name it for ${otherProtocol.protocol}, and the Service's port is ${protocol}.`], guess: otherProtocol.port }
   const names = [...new Set(declared.filter(each => each.name && each.protocol === protocol).map(each => each.name))]
   const unnamed = [...new Set(declared.filter(each => !each.name && each.protocol === protocol).map(each => each.port))]
   const guess = nearest(wanted, names) ?? (names.length === 1 ? names[0] : names.length === 0 && unnamed.length === 1 ? unnamed[0] : undefined)
