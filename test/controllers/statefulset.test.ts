@@ -163,6 +163,51 @@ test('deleting it deletes its pods and its history; orphans are adopted by the n
   await cluster.until('nothing is left', () => ['five', 'od', 'web'].every(name => podsOf(name).length === 0) && revisions.list().every(each => each.metadata.ownerReferences?.[0]?.kind !== 'StatefulSet' || each.metadata.labels?.app === 'par'))
 })
 
+test('a revision whose name another has gets the next one', async () => {
+  await create('twin', 1)
+  await cluster.until('twin is done', () => isDone('twin'))
+  const { metadata } = revisions.get(`default/${get('twin').status!.updateRevision}`)!
+  await cluster.client.delete(resources.statefulsets, 'default', 'twin')
+  await cluster.until('it is gone', () => !get('twin') && podsOf('twin').length === 0 && !revisions.get(`default/${metadata.name}`))
+  await cluster.client.create<ControllerRevision>(resources.controllerrevisions, 'default', { metadata: { name: metadata.name }, data: { spec: {} }, revision: 1 })
+  await create('twin', 1)
+  await cluster.until('twin is done', () => isDone('twin'))
+  assert.equal(get('twin').status!.collisionCount, 1)
+  assert.notEqual(get('twin').status!.updateRevision, metadata.name)
+  await cluster.client.delete(resources.statefulsets, 'default', 'twin')
+})
+
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
+for (const policy of ['OrderedReady', 'Parallel']) test(`random changes come to rest as asked (${policy}, SEED=${seed})`, async () => {
+  let state = seed
+  const random = (n: number): number => { state = (Math.imul(state, 1103515245) + 12345) >>> 0; return (state >>> 8) % n }
+  const name = policy.toLowerCase(), broken: string[] = []
+  const isReady = (pod: Pod) => pod.status?.phase === 'Running' && pod.status.conditions?.some(c => c.type === 'Ready' && c.status === 'True') && !pod.metadata.deletionTimestamp
+  pods.onChange(({ old, now }) => {
+    if (old || now!.metadata.labels?.app !== name || policy === 'Parallel') return
+    // In order, and only the controller deletes: all pods below one that is made are there.
+    const ordinal = Number(now!.metadata.labels['apps.kubernetes.io/pod-index'])
+    const missing = Array.from({ length: ordinal }, (_, i) => `${name}-${i}`).filter(each => !pods.get(`default/${each}`))
+    if (missing.length > 0) broken.push(`${now!.metadata.name} before ${missing.join()}`)
+  })
+  await create(name, 3, { podManagementPolicy: policy })
+  for (let i = 0; i < 60; i++) {
+    const mine = podsOf(name), chosen = mine[random(Math.max(1, mine.length))], what = random(5)
+    if (what === 0) await change(name, { replicas: 1 + random(5) })
+    else if (what === 1) await setImage(name, `nginx:${random(4)}`)
+    else if (what === 2 && chosen && policy === 'Parallel') await cluster.client.delete(resources.pods, 'default', chosen.metadata.name).catch(() => {})
+    else if (what === 3 && chosen && isReady(chosen)) { await cluster.setReady(chosen, false).catch(() => {}); await cluster.setReady(chosen, true).catch(() => {}) }
+    else for (let turn = random(20); turn > 0; turn--) await new Promise(setImmediate)
+  }
+  await cluster.until('at rest', () => isDone(name) && podsOf(name).every(isReady))
+  const { spec } = get(name)
+  assert.equal(namesOf(name), Array.from({ length: spec.replicas! }, (_, i) => `${name}-${i}`).join(' '))
+  assert.ok(podsOf(name).every(pod => pod.spec.containers[0]!.image === spec.template.spec.containers[0]!.image))
+  assert.deepEqual(broken, [])
+  await cluster.client.delete(resources.statefulsets, 'default', name)
+  await cluster.until('gone', () => podsOf(name).length === 0)
+})
+
 test('claims for volumes are refused by name', async () => {
   await assert.rejects(create('claims', 1, { volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: {} }] }), (error: StatusError) => {
     assert.match(error.message, /^StatefulSet\.apps "claims" is invalid: spec\.volumeClaimTemplates: Forbidden: PersistentVolumeClaims are not served/)
