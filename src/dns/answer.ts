@@ -118,6 +118,7 @@ export function renderRecords(query: Query, answer: Records): Buffer {
   if (opt) writer.record(opt)
   const out = writer.take()
   writeHead(out, query.message, truncated ? { rcode: answer.rcode, flags: answer.flags | flags.TC } : answer)
+  if (answer.cleared) out.writeUInt16BE(out.readUInt16BE(2) & ~answer.cleared, 2)
   for (const [index, count] of counts.entries()) out.writeUInt16BE(count + (index === 2 && opt ? 1 : 0), 6 + 2 * index)
   out.writeUInt16BE(1, 4)
   return out

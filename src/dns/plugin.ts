@@ -34,6 +34,8 @@ export interface Records {
   readonly authority: readonly Rr[]
   /** Without OPT: the server adds it. */
   readonly additional: readonly Rr[]
+  /** Flags to be 0 although the query's are echoed (header). */
+  readonly cleared?: number
   /** For the OPT record, when the asker sent one (extended errors, NSID). */
   readonly options?: readonly EdnsOption[]
   /** Why it failed, for the `errors` plugin; never sent. */
