@@ -2,7 +2,7 @@
 import { UserError } from '#lib/errors.ts'
 
 export const modes = {
-  userspace: { here: false, about: 'a proxy process in user space (Kubernetes before 1.26)' },
+  userspace: { here: true, about: 'a proxy process in user space (Kubernetes before 1.26)' },
   iptables: { here: true, about: 'DNAT rules of iptables, nft or legacy' },
   ipvs: { here: false, about: 'virtual servers of IPVS' },
   nftables: { here: false, about: 'maps of nftables' },

@@ -6,6 +6,7 @@ import type { Mode } from './mode.ts'
 
 // A mode stands here once its folder has an apply.ts, and has `here: true` in mode.ts.
 const loaders: Partial<Record<Mode, () => Promise<ModeModule>>> = {
+  userspace: () => import('./userspace/apply.ts'),
   iptables: () => import('./iptables/apply.ts'),
 }
 
