@@ -1,4 +1,5 @@
 // The addresses of a Service, and on which nodes its node ports answer.
+import type { Node } from '#api/core/v1.ts'
 import type { Address, NodeAddress } from './explanation.ts'
 import { isNodeReady, isUsable, type Facts } from './facts.ts'
 import { servedAddresses } from './proxies.ts'
@@ -22,22 +23,21 @@ export function addresses(facts: Facts): Address[] {
 function nodePorts(facts: Facts): Address[] {
   const numbers = [...new Set(facts.ports.flatMap(port => port.nodePort ?? []))]
   if (numbers.length === 0) return []
-  const chosen = choices(facts, 'outside')
+  const chosen = choices(facts, 'outside'), hasEndpoints = facts.endpoints.some(isUsable)
   return numbers.map(number => {
     const port = facts.ports.find(port => port.nodePort === number)!
     return { kind: 'node port', value: String(number), comment: `to port ${port.port}`, nodes: facts.nodes.flatMap(node => {
-      const served = servedAddresses(node, facts.proxies), why = whyNot(facts, node.metadata.name, chosen)
+      const served = servedAddresses(node, facts.proxies), why = hasEndpoints ? whyNot(facts, node, chosen) : 'no endpoint'
       if (served.length === 0) return [{ node: node.metadata.name, address: '', answers: false, why: 'no address is in nodePortAddresses' }]
       return served.map((address): NodeAddress => ({ node: node.metadata.name, address: withPort(address, number), answers: !why, ...(why && { why }) }))
     }) }
   })
 }
 
-function whyNot(facts: Facts, name: string, chosen: Choices): string | undefined {
-  const node = facts.nodes.find(node => node.metadata.name === name)
+function whyNot(facts: Facts, node: Node, chosen: Choices): string | undefined {
+  const { name } = node.metadata
   if (!isNodeReady(node)) return 'the node is not ready'
   if (facts.proxies.of.get(name)?.state === 'absent') return 'no kube-proxy there'
-  if (!facts.endpoints.some(isUsable)) return 'no endpoint'
   const reaches = [...chosen.get(name)?.values() ?? []].includes(undefined)
   if (reaches) return undefined
   return facts.service.spec.externalTrafficPolicy === 'Local' ? 'no endpoint there (externalTrafficPolicy: Local)' : 'no endpoint for this node'

@@ -34,6 +34,10 @@ export async function explainCommand(argv: string[]): Promise<number> {
     const explanation = await look(client, { name, namespace: String(values.namespace ?? config.namespace), own, flags: ownFlags(values) })
     process.stdout.write(output === 'json' ? `${JSON.stringify(explanation, undefined, 2)}\n` : output === 'yaml' ? toYaml(explanation) : text(explanation))
     return explanation.works ? 0 : 1
+  } catch (error) {
+    // A server that is not there is no bug: its sentence is enough.
+    if (error instanceof Error && (error.cause as NodeJS.ErrnoException | undefined)?.code) throw new UserError(`${error.message}: does the cluster run?`)
+    throw error
   } finally { transport.close() }
 }
 

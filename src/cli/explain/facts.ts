@@ -61,22 +61,22 @@ export function facts(objects: Objects, seen: Observations): Facts {
 
 /** The slices' addresses, each once with the ports of all the slices that hold it. */
 function endpoints(slices: readonly EndpointSlice[], pods: readonly Pod[]): Endpoint[] {
-  const found = new Map<string, Endpoint>()
+  const found = new Map<string, Endpoint>(), byPodName = new Map(pods.map(pod => [pod.metadata.name, pod]))
   for (const slice of slices) {
     if (slice.addressType === 'FQDN') continue
     const ports = (slice.ports ?? []).flatMap(({ name = '', protocol = 'TCP', port }) => port === undefined ? [] : [{ name, protocol, port }])
     for (const item of slice.endpoints ?? []) {
       // kube-proxy takes the first address of an endpoint and no other.
       const ip = canonical(item.addresses[0] ?? ''), known = found.get(ip)
-      found.set(ip, known ? { ...known, ports: union(known.ports, ports) } : endpoint(item, { ip, ports, pods }))
+      found.set(ip, known ? { ...known, ports: union(known.ports, ports) } : endpoint(item, { ip, ports, pods: byPodName }))
     }
   }
   return [...found.values()].sort((a, b) => a.ip < b.ip ? -1 : 1)
 }
 
-function endpoint(item: SliceEndpoint, { ip, ports, pods }: { ip: string; ports: readonly EndpointPort[]; pods: readonly Pod[] }): Endpoint {
+function endpoint(item: SliceEndpoint, { ip, ports, pods }: { ip: string; ports: readonly EndpointPort[]; pods: ReadonlyMap<string, Pod> }): Endpoint {
   const { ready = true, serving = ready, terminating = false } = item.conditions ?? {}
-  const pod = item.targetRef?.kind === 'Pod' ? pods.find(pod => pod.metadata.name === item.targetRef!.name) : undefined
+  const pod = item.targetRef?.kind === 'Pod' ? pods.get(item.targetRef.name ?? '') : undefined
   return { ip, ...(pod && { pod }), node: item.nodeName ?? '', ready, serving, terminating, ports,
     zoneHints: (item.hints?.forZones ?? []).map(zone => zone.name), nodeHints: (item.hints?.forNodes ?? []).map(node => node.name) }
 }

@@ -25,7 +25,16 @@ export function rulesOf(facts: Facts, way: Way): Rules {
 const nodesOf = (facts: Facts): ChoiceNode[] =>
   facts.nodes.length > 0 ? facts.nodes.map(({ metadata: { name, labels = {} } }) => ({ name, labels })) : [{ name: '', labels: {} }]
 
+/** Several steps ask; with many nodes and endpoints it is the costly part. */
+const made = new WeakMap<Facts, Partial<Record<Way, Choices>>>()
+
 export function choices(facts: Facts, way: Way): Choices {
+  const known = made.get(facts) ?? {}
+  made.set(facts, known)
+  return known[way] ??= makeChoices(facts, way)
+}
+
+function makeChoices(facts: Facts, way: Way): Choices {
   const rules = rulesOf(facts, way), nodes = nodesOf(facts)
   const withPorts = facts.endpoints.filter(endpoint => facts.ports.some(port => targetIn(endpoint, port)))
   if (!isSameEverywhere(withPorts, rules)) return new Map(nodes.map(node => [node.name, choose(withPorts, node, rules)]))
@@ -36,7 +45,8 @@ export function choices(facts: Facts, way: Way): Choices {
 export function endpointRows(facts: Facts): EndpointRow[] {
   const inside = choices(facts, 'inside')
   const outside = reachableFromOutside(facts) && !facts.headless ? choices(facts, 'outside') : undefined
-  const without = facts.pods.filter(pod => !facts.endpoints.some(endpoint => endpoint.pod === pod || (pod.status?.podIP && canonical(pod.status.podIP) === endpoint.ip)))
+  const pods = new Set(facts.endpoints.map(endpoint => endpoint.pod)), ips = new Set(facts.endpoints.map(endpoint => endpoint.ip))
+  const without = facts.pods.filter(pod => !pods.has(pod) && !ips.has(canonical(pod.status?.podIP ?? '')))
   return [
     ...facts.endpoints.map(endpoint => row(facts, endpoint, { inside, outside })),
     ...without.map(pod => {
@@ -60,15 +70,16 @@ function row(facts: Facts, endpoint: Endpoint, { inside, outside }: { inside: Ch
 }
 
 function grouped(facts: Facts, endpoint: Endpoint, way: Choices): Use[] {
-  const groups = new Map<string, { used: boolean; nodes: string[]; why?: string }>()
+  const groups = new Map<WhyNot, string[]>()
   for (const [node, verdicts] of way) {
     const verdict = facts.proxies.of.get(node)?.state === 'absent' ? 'no kube-proxy there' : verdicts.has(endpoint) ? verdicts.get(endpoint) : endpoint.pod ? 'the pod does not name the port' : 'its ports have other names than the Service\'s'
-    const why = verdict === undefined ? usedWhy(facts, endpoint) : detail(facts, endpoint, verdict)
-    const group = groups.get(`${verdict === undefined}${why}`) ?? { used: verdict === undefined, nodes: [], ...(why && { why }) }
-    group.nodes.push(node)
-    groups.set(`${verdict === undefined}${why}`, group)
+    const nodes = groups.get(verdict)
+    if (nodes) nodes.push(node)
+    else groups.set(verdict, [node])
   }
-  return [...groups.values()].sort((a, b) => Number(b.used) - Number(a.used))
+  return [...groups].map(([verdict, nodes]): Use =>
+    ({ used: verdict === undefined, nodes, ...withWhy(verdict === undefined ? usedWhy(facts, endpoint) : detail(facts, endpoint, verdict)) }))
+    .sort((a, b) => Number(b.used) - Number(a.used))
 }
 
 /** Of a headless Service there is no choice: DNS names what is ready. */

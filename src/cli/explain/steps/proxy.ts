@@ -35,8 +35,9 @@ function silentNodes(facts: Facts): Finding[] {
 }
 
 /** A cluster whose proxy is no pod: k3s, kube-proxy as a system service, Cilium in its place. */
-function unseen({ proxies, nodes, objects }: Facts): Finding[] {
-  if (proxies.of.size > 0 || nodes.length === 0) return []
+function unseen({ proxies, nodes, objects, namespace }: Facts): Finding[] {
+  const seesOthers = objects.pods.some(pod => pod.metadata.namespace !== namespace) // else they may not be listed, which is said elsewhere
+  if (proxies.of.size > 0 || nodes.length === 0 || !seesOthers) return []
   const cilium = objects.pods.some(pod => pod.metadata.labels?.['k8s-app'] === 'cilium')
   return [{ severity: 'note', what: 'No pod is a kube-proxy.',
     why: [cilium ? 'Cilium runs here and may stand in for it.' : 'It may run outside of pods (k3s, a system service), or something else stands in for it; this cannot be seen through the API.'] }]

@@ -16,7 +16,8 @@ function selected(facts: Facts): Finding[] {
   const { namespace, name, seen } = facts
   const due = facts.pods.filter(pod => isPodReady(pod) && !pod.metadata.deletionTimestamp && pod.status?.podIP
     && facts.ports.some(port => targetPort(pod, port) !== undefined))
-  const missing = due.filter(pod => !facts.endpoints.some(endpoint => endpoint.ready && endpoint.ip === canonical(pod.status!.podIP!)))
+  const written = new Set(facts.endpoints.filter(endpoint => endpoint.ready).map(endpoint => endpoint.ip))
+  const missing = due.filter(pod => !written.has(canonical(pod.status!.podIP!)))
   if (missing.length === 0) return []
   const where = facts.objects.slices.length === 0 ? 'The Service has no EndpointSlice' : `The Service's EndpointSlices leave out ${count(missing.length, 'ready pod')}`
   return [{ severity: 'error', what: `${where}: ${listed(missing.map(pod => pod.metadata.name), 4)} get no traffic.`,
