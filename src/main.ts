@@ -22,9 +22,15 @@ async function run(words: string[]): Promise<void> {
   const main = await part()
   // A cluster starts its parts while it still builds what they stand on: loading code takes longer.
   if (process.env.FAIRWAY_START === 'when told') await new Promise(resolve => process.once('message', resolve))
+  process.off('SIGTERM', endEarly)
   const code = await main(words.slice(1))
   process.exit(code) // sockets and timers that are still open must not keep a part alive that has ended
 }
+
+// The kernel keeps signals without a handler from process 1 of a PID namespace: a pod that is told to
+// end while its code still loads would never hear of it. Each part has its own handlers later.
+const endEarly = () => process.exit(143)
+if (process.pid === 1) process.once('SIGTERM', endEarly)
 
 try {
   await run(process.argv.slice(2))
