@@ -16,7 +16,7 @@ const syscallNumber = BigInt(process.arch === 'arm64' ? 280 : 321)
 
 /** enum bpf_cmd */
 const commands = { MAP_CREATE: 0, MAP_LOOKUP_ELEM: 1, MAP_UPDATE_ELEM: 2, MAP_DELETE_ELEM: 3, MAP_GET_NEXT_KEY: 4, PROG_LOAD: 5,
-  PROG_GET_NEXT_ID: 11, PROG_GET_FD_BY_ID: 13, OBJ_GET_INFO_BY_FD: 15, BTF_LOAD: 18, MAP_UPDATE_BATCH: 26, LINK_CREATE: 28 } as const
+  OBJ_GET_INFO_BY_FD: 15, PROG_QUERY: 16, BTF_LOAD: 18, MAP_UPDATE_BATCH: 26, LINK_CREATE: 28 } as const
 const mapTypes = { hash: 1, array: 2, lru_hash: 9, sk_storage: 24 } as const
 const BPF_F_NO_PREALLOC = 1, BPF_PROG_TYPE_CGROUP_SOCK_ADDR = 18
 /** enum bpf_attach_type */
@@ -47,6 +47,8 @@ export class BpfMap {
   readonly #key: Buffer
   readonly #value: Buffer
   readonly #element = fixed(32)
+  /** The same without a value, which the kernel wants to be 0 where it is not used. */
+  readonly #keyOnly = fixed(32)
 
   constructor(options: MapOptions) {
     const { type, name, keySize, valueSize, maxEntries } = options
@@ -63,6 +65,7 @@ export class BpfMap {
     this.#value = fixed(valueSize)
     this.#element.writeUInt32LE(this.fd, 0)
     this.#element.writeBigUInt64LE(address(this.#key), 8)
+    this.#element.copy(this.#keyOnly)
     this.#element.writeBigUInt64LE(address(this.#value), 16)
   }
 
@@ -88,7 +91,7 @@ export class BpfMap {
   /** Absent is fine. */
   delete(key: Buffer): void {
     key.copy(this.#key)
-    const result = bpf('MAP_DELETE_ELEM', this.#element)
+    const result = bpf('MAP_DELETE_ELEM', this.#keyOnly)
     if (result < 0 && errnoName(-result) !== 'ENOENT') checked(result, `bpf MAP_DELETE_ELEM ${this.options.name}`)
   }
 
@@ -182,28 +185,14 @@ export function isAttached(link: number): boolean {
   return info.readBigUInt64LE(16) !== 0n
 }
 
-/** Names of all loaded programs on this machine whose name starts so. */
-export function programsNamed(prefix: string): string[] {
-  const found: string[] = [], attributes = fixed(16)
-  for (let id = 0; ;) {
-    attributes.fill(0)
-    attributes.writeUInt32LE(id, 0)
-    if (bpf('PROG_GET_NEXT_ID', attributes) < 0) return found
-    id = attributes.readUInt32LE(4)
-    attributes.fill(0)
-    attributes.writeUInt32LE(id, 0)
-    const fd = bpf('PROG_GET_FD_BY_ID', attributes)
-    if (fd < 0) continue // gone meanwhile
-    const info = fixed(232), query = fixed(16) // struct bpf_prog_info: the name stands 64 bytes in
-    query.writeUInt32LE(fd, 0)
-    query.writeUInt32LE(info.length, 4)
-    query.writeBigUInt64LE(address(info), 8)
-    if (bpf('OBJ_GET_INFO_BY_FD', query) >= 0) {
-      const name = info.toString('latin1', 64, 80).split('\0')[0]!
-      if (name.startsWith(prefix)) found.push(name)
-    }
-    closeSync(fd)
-  }
+/** How many programs run for the hook at this control group itself, ours and others'. */
+export function attachedPrograms(cgroup: number, hook: AttachType): number {
+  const attributes = fixed(64)
+  attributes.writeUInt32LE(cgroup, 0)
+  attributes.writeUInt32LE(attachTypes[hook], 4)
+  const result = bpf('PROG_QUERY', attributes)
+  if (result < 0 && errnoName(-result) !== 'ENOSPC') checked(result, `bpf PROG_QUERY ${hook}`)
+  return attributes.readUInt32LE(24)
 }
 
 const SOL_SOCKET = 1, SO_NETNS_COOKIE = 71, AF_INET = 2, SOCK_DGRAM_CLOEXEC = 2 | 0o2000000

@@ -93,7 +93,7 @@ export function portValue({ base, count, affinitySeconds }: { readonly base: num
   const value = Buffer.alloc(16)
   value.writeUInt32LE(base, 0)
   value.writeUInt32LE(count, 4)
-  value.writeBigUInt64LE(BigInt(affinitySeconds) * 1_000_000_000n, 8)
+  value.writeBigUInt64LE(BigInt(Math.round(affinitySeconds * 1e9)), 8)
   return value
 }
 

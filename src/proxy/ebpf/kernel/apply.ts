@@ -3,8 +3,9 @@
 import { closeSync } from 'node:fs'
 import { attachProgram, BpfMap, isAttached, loadProgram } from '#host/bpf.ts'
 import type { Family } from '#net/ip.ts'
-import { mapNames, mapShapes, type MapName, type Room } from '../layout.ts'
+import { mapNames, mapShapes, u32, type MapName, type Room } from '../layout.ts'
 import { programs, type Hook, type MapDescriptors } from '../programs.ts'
+import { readBack } from '../readback.ts'
 import type { Operations } from '../tables.ts'
 
 /** What sockets remember outlives a generation: a program still learns whom it asked for. */
@@ -58,6 +59,14 @@ export class Generation {
   write({ puts, deletes }: Operations): void {
     for (const name of ['members', 'slots', 'ports', 'addresses', 'frontends'] as const) this.maps[name].updateAll(puts[name].keys, puts[name].values)
     for (const name of ['frontends', 'addresses', 'members'] as const) for (const key of deletes[name]) this.maps[name].delete(key)
+  }
+
+  /** What the kernel holds, as `readBack` prints it. */
+  readBack(family: Family): string[] {
+    const { frontends, addresses, members, ports, slots } = this.maps
+    const entries = (map: BpfMap) => map.keys().map(key => [key, map.lookup(key)!] as const)
+    return readBack({ frontends: entries(frontends), addresses: entries(addresses), members: members.keys(),
+      port: index => ports.lookup(u32(index))!, slot: index => slots.lookup(u32(index))! }, family)
   }
 
   close(): void {

@@ -83,6 +83,9 @@ export class SocketPlane {
   /** The next `apply` makes everything anew. */
   forget(): void { this.#dirty = true }
 
+  /** What the kernel holds now, one line a frontend. */
+  readBack(): string[] { return this.#inForce?.generation.readBack(this.#options.family) ?? [] }
+
   /** Detaches: sockets that are connected stay so. */
   close(): void {
     this.#nodeNamespaces.close()
