@@ -83,6 +83,8 @@ export interface CleanupContext {
 export interface ModeModule {
   /** What a machine must have, in words, for the table in the README and the refusal: tools, rights, kernel. */
   readonly needs: string
+  /** The mode whose rules are also this mode's: they stay while this one runs. */
+  readonly uses?: Mode
   /** A plane for one IP family, or in one sentence why there can be none on this machine (a missing tool, a right, the kernel) and what to do. Changes nothing yet. */
   create(context: PlaneContext): Promise<DataPlane | Refusal>
   /** Removes all that the mode ever made, of both IP families, also what an older version or upstream's kube-proxy in that mode left; nothing of others. Quick and silent where there is nothing, or where the tool is missing. */
