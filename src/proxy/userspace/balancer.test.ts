@@ -51,10 +51,19 @@ test('an endpoint that failed costs the client its affinity', () => {
   const balancer = new Balancer()
   balancer.update(endpoints('a b c'), 10)
   assert.equal(take(balancer, 2), 'a a')
-  assert.equal(balancer.choose({ client: 'x', now: 0, again: true })?.ip, 'b')
+  assert.equal(balancer.choose({ client: 'x', now: 0, failed: new Set(['a']) })?.ip, 'b')
   assert.equal(take(balancer, 2), 'b b')
   balancer.forget('x')
   assert.equal(take(balancer, 2), 'c c')
+})
+
+test('who failed is passed over, whoever else took a turn meanwhile', () => {
+  const balancer = new Balancer()
+  balancer.update(endpoints('a b c'), 0)
+  assert.equal(take(balancer, 3), 'a b c')
+  assert.equal(balancer.choose({ client: 'x', now: 0, failed: new Set(['a', 'b']) })?.ip, 'c')
+  assert.equal(balancer.choose({ client: 'x', now: 0, failed: new Set(['a', 'b', 'c']) }), undefined)
+  assert.equal(take(balancer, 3), 'a b c')
 })
 
 test('affinity to a removed endpoint is affinity to none; to one that stays it lives on', () => {

@@ -38,8 +38,8 @@ export interface Choice {
   readonly client: string
   /** Milliseconds of any clock that only goes forward. */
   readonly now: number
-  /** The endpoint that was chosen before did not answer: the client's affinity does not count. */
-  readonly again?: boolean
+  /** Addresses of endpoints that did not answer: the client's affinity does not count, and none of them is chosen. */
+  readonly failed?: ReadonlySet<string>
 }
 
 export class Balancer {
@@ -66,11 +66,11 @@ export class Balancer {
 
   has(address: string): boolean { return this.#byAddress.has(address) }
 
-  /** undefined when there is no endpoint. */
-  choose({ client, now, again }: Choice): Endpoint | undefined {
-    if (this.#affinityMs === 0) return this.#rotate()
-    const kept = again ? undefined : this.#byAddress.get(this.#affinity.get(client, now) ?? '')
-    const chosen = kept ?? this.#rotate()
+  /** undefined when there is no endpoint, or none left. */
+  choose({ client, now, failed }: Choice): Endpoint | undefined {
+    if (this.#affinityMs === 0) return this.#rotate(failed)
+    const kept = failed ? undefined : this.#byAddress.get(this.#affinity.get(client, now) ?? '')
+    const chosen = kept ?? this.#rotate(failed)
     // Each use starts the time anew, as upstream and as `recent --set` does.
     if (chosen) this.#affinity.set(client, chosen.address, now + this.#affinityMs)
     return chosen
@@ -79,9 +79,12 @@ export class Balancer {
   /** The client's endpoint failed it: its next choice is free. */
   forget(client: string): void { this.#affinity.forget(client) }
 
-  #rotate(): Endpoint | undefined {
-    const chosen = this.#endpoints[this.#next]
-    this.#next = this.#next + 1 < this.#endpoints.length ? this.#next + 1 : 0
-    return chosen
+  #rotate(failed: ReadonlySet<string> | undefined): Endpoint | undefined {
+    for (let tried = 0; tried < this.#endpoints.length; tried++) {
+      const chosen = this.#endpoints[this.#next]!
+      this.#next = this.#next + 1 < this.#endpoints.length ? this.#next + 1 : 0
+      if (!failed?.has(chosen.address)) return chosen
+    }
+    return undefined
   }
 }

@@ -1,7 +1,7 @@
 // One TCP proxy socket: accepts, dials an endpoint and carries bytes both ways until both sides have
 // ended. Which endpoint is balancer.ts's to say. Connections outlive the socket: whoever was let in
 // may finish, as upstream; `destroy` ends them too.
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { Log } from '#lib/log.ts'
 import type { Family } from '#net/ip.ts'
 import type { Balancer } from '../balancer.ts'
@@ -16,15 +16,33 @@ export interface ProxySocketOptions {
   readonly log: Log
 }
 
-/** endpointDialTimeout of upstream's proxysocket.go: each attempt takes the next endpoint. */
+/** endpointDialTimeout of upstream's proxysocket.go: each attempt takes the next endpoint. Refusals come at once and are not counted there. */
 const dialTimeoutsMs = [250, 500, 1000, 2000]
+/** Endpoints that one connection tries at most. */
+const maxFailed = 16
 /** As many as the kernel allows (net.core.somaxconn) may wait to be accepted. */
 const backlog = 65535
 const warnEveryMs = 10_000
 // A client that vanished would hold its endpoint's connection for ever; Go's default, and so upstream's.
 const socketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }
 
+class NoAnswer extends Error {}
+interface Attempts {
+  readonly timeouts: number
+  /** Endpoints by address; `refused` is a part of `failed`. */
+  readonly failed: ReadonlySet<string> | undefined
+  readonly refused: ReadonlySet<string>
+  readonly error: Error | undefined
+}
+const noAttempt: Attempts = { timeouts: 0, failed: undefined, refused: new Set(), error: undefined }
+const attemptsAfter = ({ timeouts, failed = new Set(), refused }: Attempts, address: string, error: Error): Attempts => ({
+  timeouts: error instanceof NoAnswer ? timeouts + 1 : timeouts, error,
+  failed: new Set([...failed, address]), refused: error instanceof NoAnswer ? refused : new Set([...refused, address]),
+})
+
 export class TcpProxySocket {
+  /** Of the port on which it listens. */
+  number = 0
   readonly #options: ProxySocketOptions
   readonly #server: Server
   readonly #clients = new Set<Socket>()
@@ -43,11 +61,11 @@ export class TcpProxySocket {
     server.once('error', reject)
     server.listen({ host: options.address ?? (options.family === 6 ? '::' : '0.0.0.0'), port: 0, ipv6Only: true, backlog }, resolve)
     await promise
+    socket.number = (server.address() as AddressInfo).port
     server.off('error', reject).on('error', error => socket.#warn(`cannot accept a connection: ${error.message}`))
     return socket
   }
 
-  get number(): number { return (this.#server.address() as { port: number }).port }
   get address(): string | undefined { return this.#options.address }
 
   /** For UDP, where clients of a removed endpoint move on; a TCP connection lives as long as its two ends. */
@@ -64,32 +82,42 @@ export class TcpProxySocket {
     this.#clients.add(client)
     client.once('close', () => { this.#clients.delete(client) })
     client.on('error', () => {}) // 'close' follows
-    this.#dial(client, 0)
+    this.#dial(client, noAttempt)
   }
 
-  #dial(client: Socket, attempt: number): void {
-    const { balancer, name } = this.#options
+  #dial(client: Socket, attempts: Attempts): void {
+    const { balancer } = this.#options
     if (client.destroyed) return
-    const endpoint = balancer.choose({ client: balancer.hasAffinity ? client.remoteAddress ?? '' : '', now: performance.now(), again: attempt > 0 })
-    if (!endpoint) { client.resetAndDestroy(); return }
+    const choose = (failed: ReadonlySet<string> | undefined) =>
+      balancer.choose({ client: balancer.hasAffinity ? client.remoteAddress ?? '' : '', now: performance.now(), failed })
+    // Who only did not answer in time may do so in a longer one.
+    const endpoint = choose(attempts.failed) ?? (attempts.timeouts > 0 ? choose(attempts.refused) : undefined)
+    if (!endpoint) { this.#giveUp(client, attempts); return }
     const backend = connect({ ...socketOptions, host: endpoint.ip, port: endpoint.port, autoSelectFamily: false })
     const failed = (error: Error) => {
       clearTimeout(timer)
-      backend.destroy()
-      if (attempt + 1 < dialTimeoutsMs.length) { this.#dial(client, attempt + 1); return }
-      this.#warn(`no endpoint of ${name} answers: ${error.message}`)
-      client.resetAndDestroy()
+      const next = attemptsAfter(attempts, endpoint.address, error)
+      if (next.timeouts < dialTimeoutsMs.length && next.failed!.size < maxFailed) this.#dial(client, next)
+      else this.#giveUp(client, next)
     }
-    const timer = setTimeout(() => { backend.off('error', failed).on('error', () => {}); failed(new Error(`connect ${endpoint.address}: no answer within ${dialTimeoutsMs[attempt]} ms`)) }, dialTimeoutsMs[attempt])
+    const timer = setTimeout(() => {
+      backend.off('error', failed).on('error', () => {}).destroy()
+      failed(new NoAnswer(`connect ${endpoint.address}: no answer`))
+    }, dialTimeoutsMs[attempts.timeouts])
     backend.once('error', failed)
     backend.once('connect', () => {
       clearTimeout(timer)
       backend.off('error', failed)
-      if (client.destroyed) { backend.resetAndDestroy(); return }
+      if (client.destroyed) { backend.on('error', () => {}).resetAndDestroy(); return }
       carry(client, backend)
       carry(backend, client)
       client.resume()
     })
+  }
+
+  #giveUp(client: Socket, { error }: Attempts): void {
+    this.#warn(`${this.#options.name}: ${error ? `no endpoint answers: ${error.message}` : 'a connection came when there was no endpoint'}`)
+    client.resetAndDestroy()
   }
 
   #warn(message: string): void {

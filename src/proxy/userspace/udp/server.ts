@@ -25,8 +25,12 @@ const maxWaiting = 64
 /** Bytes that the kernel would not take yet; more are dropped, as a router's queue would. */
 const maxQueued = 4 << 20
 const warnEveryMs = 10_000
+/** All clients of a Service share it; the kernel gives what net.core.rmem_max allows. */
+const recvBufferSize = 4 << 20
 
 export class UdpProxySocket {
+  /** Of the port on which it listens. */
+  number = 0
   readonly #options: UdpProxySocketOptions
   readonly #socket: Socket
   /** By the client's address and port. */
@@ -35,7 +39,7 @@ export class UdpProxySocket {
 
   private constructor(options: UdpProxySocketOptions) {
     this.#options = options
-    this.#socket = newSocket(options.family)
+    this.#socket = newSocket(options.family, { recvBufferSize })
   }
 
   /** Listens on a free port. */
@@ -45,12 +49,12 @@ export class UdpProxySocket {
     socket.once('error', reject)
     socket.bind({ address: options.address, port: 0, exclusive: true }, resolve)
     await promise
+    proxy.number = socket.address().port
     socket.off('error', reject).on('error', error => proxy.#warn(`cannot receive: ${error.message}`))
     socket.on('message', (message, { address, port }) => proxy.#receive(message, address, port))
     return proxy
   }
 
-  get number(): number { return this.#socket.address().port }
   get address(): string { return this.#options.address }
 
   /** Clients of endpoints that are gone get another with their next datagram. */
@@ -116,7 +120,7 @@ export class UdpProxySocket {
 }
 
 /** Addresses only, never names: without this lookup Node asks its resolver threads for each datagram. */
-const newSocket = (family: Family): Socket => createSocket({
+const newSocket = (family: Family, more: { recvBufferSize?: number } = {}): Socket => createSocket({ ...more,
   type: `udp${family}`, ...family === 6 && { ipv6Only: true },
   lookup: ((host: string, _options: unknown, callback: (error: null, address: string, family: number) => void) => callback(null, host, family)) as unknown as NonNullable<SocketOptions['lookup']>,
 })
