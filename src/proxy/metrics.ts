@@ -24,6 +24,8 @@ const descriptions = {
   sync_proxy_rules_iptables_last: { type: 'gauge', help: 'Number of iptables rules written by kube-proxy in last sync' },
   sync_proxy_rules_iptables_restore_failures_total: { type: 'counter', help: 'Cumulative proxy iptables restore failures' },
   sync_proxy_rules_iptables_partial_restore_failures_total: { type: 'counter', help: 'Cumulative proxy iptables partial restore failures' },
+  sync_proxy_rules_nftables_sync_failures_total: { type: 'counter', help: 'Cumulative proxy nftables sync failures' },
+  sync_proxy_rules_nftables_cleanup_failures_total: { type: 'counter', help: 'Cumulative proxy nftables cleanup failures' },
   proxy_healthz_total: { type: 'counter', help: 'Cumulative proxy healthz HTTP status' },
   proxy_livez_total: { type: 'counter', help: 'Cumulative proxy livez HTTP status' },
   conntrack_reconciler_deleted_entries_total: { type: 'counter', help: 'Cumulative conntrack flows deleted by conntrack reconciler' },

@@ -5,7 +5,7 @@ export const modes = {
   userspace: { here: true, about: 'a proxy process in user space (Kubernetes before 1.26)' },
   iptables: { here: true, about: 'DNAT rules of iptables, nft or legacy' },
   ipvs: { here: false, about: 'virtual servers of IPVS' },
-  nftables: { here: false, about: 'maps of nftables' },
+  nftables: { here: true, about: 'maps of nftables' },
   ebpf: { here: false, about: 'translation at the socket by eBPF' },
   kernelspace: { here: false, about: "Windows's host networking" },
 } as const satisfies Record<string, { here: boolean; about: string }>

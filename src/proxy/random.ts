@@ -2,6 +2,7 @@
 // names and addresses, so that changes meet: ports move, slices change Service, labels come and go.
 import type { Node, Service } from '#api/core/v1.ts'
 import type { EndpointSlice } from '#api/discovery/v1.ts'
+import type { Family } from '#net/ip.ts'
 import type { Change } from './state.ts'
 
 /** mulberry32: numbers from 0 to 1. */
@@ -17,7 +18,8 @@ export function randomNumbers(seed: number): () => number {
 
 export class RandomObjects {
   readonly #random: () => number
-  constructor(seed: number) { this.#random = randomNumbers(seed) }
+  readonly #family: Family
+  constructor(seed: number, family: Family = 4) { this.#random = randomNumbers(seed); this.#family = family }
 
   /** One change to one of few objects; every third or so deletes. */
   change(): Change {
@@ -38,6 +40,8 @@ export class RandomObjects {
     }
   }
 
+  /** In IPv6, the same address in the last four bytes. */
+  #ip(text: string): string { return this.#family === 4 ? text : `fd00::${text.split('.').map((part, i) => Number(part).toString(16).padStart(i % 2 ? 2 : 0, '0') + (i === 1 ? ':' : '')).join('')}` }
   #below(limit: number): number { return Math.floor(this.#random() * limit) }
   #chance(chance: number): boolean { return this.#random() < chance }
   #pick<T>(from: readonly T[]): T { return from[this.#below(from.length)]! }
@@ -50,27 +54,27 @@ export class RandomObjects {
     return {
       metadata: { name, namespace: 'default', ...this.#chance(0.1) && { labels: { 'service.kubernetes.io/service-proxy-name': 'x' } } },
       spec: {
-        type, clusterIP: this.#chance(0.1) ? 'None' : `10.96.0.${index + 1}`,
+        type, clusterIP: this.#chance(0.1) ? 'None' : this.#ip(`10.96.0.${index + 1}`),
         ports: this.#some([
           { name: 'a', port: 80, protocol: 'TCP', ...nodePort(1) }, { name: 'b', port: 53, protocol: 'UDP', ...nodePort(2) }, { name: 'c', port: 53, protocol: 'TCP', ...nodePort(3) },
         ]),
-        externalIPs: this.#some(['203.0.113.1', '203.0.113.2']).map(ip => `${ip}${index}`),
+        externalIPs: this.#some(['203.0.113.1', '203.0.113.2']).map(ip => this.#ip(`${ip}${index}`)),
         sessionAffinity: this.#pick(['None', 'None', 'ClientIP']),
         internalTrafficPolicy: this.#pick(['Cluster', 'Cluster', 'Local']), externalTrafficPolicy: this.#pick(['Cluster', 'Local']),
-        ...this.#chance(0.3) && { loadBalancerSourceRanges: ['203.0.113.0/24', '192.168.0.0/16'] },
+        ...this.#chance(0.3) && { loadBalancerSourceRanges: ['203.0.113.0/24', '192.168.0.0/16', '203.0.0.0/16', '192.168.7.9/32'].map(cidr => this.#family === 4 ? cidr : `${this.#ip(cidr.split('/')[0]!)}/${Number(cidr.split('/')[1]) + 96}`) },
         ...this.#chance(0.2) && { topologyKeys: this.#pick([['zone'], ['zone', '*'], ['kubernetes.io/hostname', 'zone']]) },
         healthCheckNodePort: 32000 + index,
       },
-      status: { loadBalancer: { ingress: this.#some([{ ip: `198.51.100.${index}` }, { ip: `198.51.100.1${index}`, ipMode: 'Proxy' }]) } },
+      status: { loadBalancer: { ingress: this.#some([{ ip: this.#ip(`198.51.100.${index}`) }, { ip: this.#ip(`198.51.100.1${index}`), ipMode: 'Proxy' }]) } },
     }
   }
 
   #slice(name: string): EndpointSlice {
     return {
-      metadata: { name, namespace: 'default', labels: { 'kubernetes.io/service-name': `s${this.#below(5)}` } }, addressType: this.#chance(0.1) ? 'IPv6' : 'IPv4',
+      metadata: { name, namespace: 'default', labels: { 'kubernetes.io/service-name': `s${this.#below(5)}` } }, addressType: this.#chance(0.1) === (this.#family === 4) ? 'IPv6' : 'IPv4',
       ports: this.#some([{ name: 'a', port: 8080, protocol: 'TCP' }, { name: 'b', port: 5353, protocol: 'UDP' }, { name: 'c', port: 5353, protocol: 'TCP' }]),
       endpoints: Array.from({ length: this.#below(4) }, () => ({
-        addresses: [`10.244.${this.#below(3)}.${this.#below(4) + 2}`], nodeName: `n${this.#below(3)}`,
+        addresses: [this.#ip(`10.244.${this.#below(3)}.${this.#below(4) + 2}`)], nodeName: `n${this.#below(3)}`,
         conditions: { ready: this.#chance(0.7), serving: this.#chance(0.8), terminating: this.#chance(0.3) },
         hints: { forZones: this.#chance(0.7) ? [{ name: this.#pick(['z0', 'z1']) }] : [], forNodes: this.#chance(0.4) ? [{ name: `n${this.#below(3)}` }] : [] },
       })),
