@@ -37,6 +37,7 @@ function receive(front: Front, socket: Socket, { message, peer, family, local }:
 }
 
 function send(socket: Socket, message: Buffer, peer: RemoteInfo): void {
-  // A socket that a shutdown closed meanwhile cannot send: the asker asks again, elsewhere.
-  try { socket.send(message, 0, message.length, peer.port, peer.address) } catch { /* closed */ }
+  // A socket that a shutdown closed meanwhile cannot send: the asker asks again, elsewhere. Without
+  // offset and length, Node makes no further slice of the buffer.
+  try { socket.send(message, peer.port, peer.address) } catch { /* closed */ }
 }
