@@ -2,7 +2,7 @@
 import type { Env, Instance, Serve } from '../../plugin.ts'
 import type { Query } from '../../query.ts'
 import type { Rr } from '../../wire/message.ts'
-import { longestZone, type Name } from '../../wire/name.ts'
+import { isBelow, longestZone, type Name } from '../../wire/name.ts'
 import type { KubernetesOptions } from './config.ts'
 import { metadataOf } from './metadata.ts'
 import { Resolver } from './resolver.ts'
@@ -13,6 +13,9 @@ export class Kubernetes implements Instance {
   readonly name = 'kubernetes'
   readonly options: KubernetesOptions
   readonly source: Source
+  readonly localIps: readonly string[]
+  /** Only with `pods verified`: else nobody is known. */
+  readonly searchPath?: (query: Query) => readonly Name[] | undefined
   /** Of our own objects, synced or not. */
   readonly resolver: Resolver
   readonly #env: Env
@@ -23,6 +26,8 @@ export class Kubernetes implements Instance {
   constructor(options: KubernetesOptions, env: Env, { source, localIps }: { source: Source; localIps: readonly string[] }) {
     this.options = options
     this.source = source
+    this.localIps = localIps
+    if (options.pods === 'verified') this.searchPath = query => this.#searchPath(query)
     this.#env = env
     this.resolver = new Resolver(source.catalog, options, { random: () => env.random(), lookup: query => env.lookup(query), localIps })
     const previous = env.previous instanceof Kubernetes ? env.previous : undefined
@@ -61,12 +66,12 @@ export class Kubernetes implements Instance {
   }
 
   /** Of the pod that asks, by its address. Where two pods have had it, the one whose first element the name is below. */
-  searchPath(query: Query): readonly Name[] | undefined {
+  #searchPath(query: Query): readonly Name[] | undefined {
     const zone = longestZone(query.name, this.options.zones)
     if (zone === undefined) return undefined
     const namespaces = this.source.catalog.pods(query.origin.address).filter(pod => !pod.spec?.hostNetwork).map(pod => pod.metadata.namespace!)
     const paths = namespaces.map(namespace => [`${String.fromCharCode(namespace.length)}${namespace}\x03svc${zone}`, `\x03svc${zone}`, zone, '\0'] as Name[])
-    return paths.find(([first]) => query.name.endsWith(first!)) ?? paths[0]
+    return paths.find(([first]) => isBelow(query.name, first!)) ?? paths[0]
   }
 }
 

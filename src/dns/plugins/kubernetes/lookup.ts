@@ -65,14 +65,13 @@ export class Lookup {
   #service(entry: Entry, request: Request): Found {
     const service = entry.service!, { endpoint } = request
     if (isExternalName(service)) return endpoint ? none : alias(entry, service)
-    if (endpoint || isHeadless(service)) return this.#endpoints(entry, request)
+    if (endpoint || isHeadless(service)) return this.endpoints(entry, request)
     if (this.#options.ignoreEmptyService && this.#catalog.endpoints(entry).length === 0) return none
-    const ips = clusterIps(service)
-    return found(entry, portsFor(request, service.spec.ports ?? []).flatMap(port => ips.map(ip => ({ ip, port, label: '' }))))
-      ?? (portsFor(request, service.spec.ports ?? []).length ? empty : none) // no address yet
+    return hostsAt(clusterIps(service), entry, request)
   }
 
-  #endpoints(entry: Entry, request: Request): Found {
+  /** Of a headless Service, or the one that the request names. */
+  endpoints(entry: Entry, request: Request): Found {
     const all = request.endpoint ? this.#catalog.labelled(entry, request.endpoint) : this.#catalog.endpoints(entry)
     const hosts: Host[] = []
     for (const { ip, label, ports } of all) for (const port of portsFor(request, ports)) hosts.push({ ip, port, label })
@@ -101,6 +100,12 @@ export class Lookup {
       this.#catalog.endpoints(entry).filter(endpoint => endpoint.ip === ip && (endpoint.named || !this.#options.ptrHostnameOnly)).map(({ label }) => String.fromCharCode(label.length) + label + entry.key))
     return [...new Set(labels)]
   }
+}
+
+/** A Service at these addresses, with the ports that are meant; without an address yet it is empty. */
+export function hostsAt(ips: readonly string[], entry: Entry, request: Request): Found {
+  const ports = portsFor(request, entry.service!.spec.ports ?? [])
+  return found(entry, ports.flatMap(port => ips.map(ip => ({ ip, port, label: '' })))) ?? (ports.length ? empty : none)
 }
 
 const found = (entry: Entry, hosts: readonly Host[]): Found | undefined => hosts.length ? { kind: 'hosts', hosts, entry } : undefined

@@ -28,19 +28,20 @@ export function parseRequest(name: Name, zone: Name): Request {
   const parts = labels(name.slice(0, name.length - zone.length) + '\0' as Name)
   const kind = parts.at(-1)
   if (kind === undefined) return apex
-  if (kind === 'svc' || kind === 'pod') return below(kind, parts)
+  if (kind === 'svc' || kind === 'pod') return parseBelow(kind, parts.slice(0, -1))
   if (kind === 'dns-version' && parts.length === 1) return version
   if (kind === 'dns' && parts.length <= 2) return parts.length === 1 ? empty : parts[0] === 'ns' ? ns : invalid
   return invalid
 }
 
-function below(kind: 'svc' | 'pod', parts: readonly string[]): Request {
+/** The labels before `svc` or `pod`. */
+export function parseBelow(kind: 'svc' | 'pod', parts: readonly string[]): Request {
   const count = parts.length
-  if (count > 5) return invalid
-  const namespace = parts[count - 2] ?? '', service = parts[count - 3] ?? ''
+  if (count > 4) return invalid
+  const namespace = parts[count - 1] ?? '', service = parts[count - 2] ?? ''
   return {
     kind, namespace, service, key: service && entryKey(namespace, service),
-    endpoint: count === 4 ? parts[0]! : '',
-    port: count === 5 ? bare(parts[0]!) : '', protocol: count === 5 ? bare(parts[1]!) : '',
+    endpoint: count === 3 ? parts[0]! : '',
+    port: count === 4 ? bare(parts[0]!) : '', protocol: count === 4 ? bare(parts[1]!) : '',
   }
 }
