@@ -1,24 +1,51 @@
-// The table of packets with real sockets: network namespaces, real iptables of both implementations,
-// connections over TCP and UDP. Needs root; touches nothing outside its own namespaces.
+// The table of packets with real sockets: network namespaces, real iptables of both implementations
+// and real nftables, connections over TCP and UDP. Needs root; touches nothing outside its own namespaces.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { iptables } from '#host/iptables.ts'
+import { findNft } from '#host/nft.ts'
 import { run } from '#host/run.ts'
 import { silent } from '#lib/log.ts'
 import { parseYamlDocuments } from '#lib/yaml.ts'
+import type { NodeOptions } from './dataplane.ts'
 import { cleanupTables, IptablesApplier } from './iptables/apply.ts'
 import { iptablesOptions } from './iptables/options.ts'
 import { jumps, rules } from './iptables/rules.ts'
-import { addressOf, familyOf, manifestState, network, packets, podPort, type PacketRow } from './packets.ts'
+import { Metrics } from './metrics.ts'
+import type { Mode } from './mode.ts'
+import { NftablesPlane } from './nftables/apply.ts'
+import { addressOf, expectationIn, familyOf, manifestState, network, packets, podPort, type PacketRow } from './packets.ts'
+import type { ProxiedPort } from './state.ts'
 import { makeNetwork, type Namespace, type Network } from './testing/apply.ts'
 
 const isRoot = process.getuid?.() === 0
 const manifests = [...new Set(packets.map(row => row.manifest))].filter(name => name !== 'sctp') // this needs no module that a machine may lack
 
-for (const flavour of ['nft', 'legacy'] as const) {
-  describe(`iptables-${flavour}`, { skip: !isRoot && 'needs root' }, () => {
+type Family = 4 | 6
+interface Run {
+  readonly mode: Mode
+  /** Writes the rules in a namespace and gives back what removes them; undefined where this machine lacks the tool. */
+  readonly apply: (netns: string, ports: readonly ProxiedPort[], options: NodeOptions) => Promise<(() => Promise<void>) | undefined>
+}
+
+const iptablesRun = (flavour: string): Run => ({ mode: 'iptables', apply: async (netns, ports, options) => {
+  const command = `ip${options.family === 6 ? '6' : ''}tables-${flavour}`
+  try { await run([command, '-t', 'nat', '-S'], { netns }) } catch { return undefined }
+  const tool = iptables(options.family, command, { netns })
+  await new IptablesApplier(tool, { jumps: jumps(options), log: silent }).apply(rules(ports, iptablesOptions(options, true)))
+  return () => cleanupTables(tool, jumps(options))
+} })
+const nftablesRun: Run = { mode: 'nftables', apply: async (netns, ports, options) => {
+  const tool = await findNft(netns)
+  if (!tool) return undefined
+  await new NftablesPlane(tool, { family: options.family, metrics: new Metrics(), labels: {}, log: silent }).apply(ports, options)
+  return () => tool.apply(`delete table ip${options.family === 6 ? '6' : ''} kube-proxy\n`)
+} }
+
+for (const [name, { mode, apply }] of Object.entries({ 'iptables-nft': iptablesRun('nft'), 'iptables-legacy': iptablesRun('legacy'), nftables: nftablesRun })) {
+  describe(name, { skip: !isRoot && 'needs root' }, () => {
     let real: Network
     before(async () => { real = await makeNetwork({ ports: [podPort, podPort + 1] }) })
     after(() => real.close())
@@ -34,13 +61,11 @@ for (const flavour of ['nft', 'legacy'] as const) {
       })
     }
 
-    async function withRules(t: TestContext, { documents, family, rows }: { documents: unknown[]; family: 4 | 6; rows: readonly PacketRow[] }): Promise<void> {
-      const command = `ip${family === 6 ? '6' : ''}tables-${flavour}`
-      try { await run([command, '-t', 'nat', '-S'], { netns: real.machines.node.path }) } catch { return t.skip(`${command} does not work here`) }
+    async function withRules(t: TestContext, { documents, family, rows }: { documents: unknown[]; family: Family; rows: readonly PacketRow[] }): Promise<void> {
       const { ports, options } = manifestState(documents, family)
-      const tool = iptables(family, command, { netns: real.machines.node.path })
-      await new IptablesApplier(tool, { jumps: jumps(options), log: silent }).apply(rules(ports, iptablesOptions(options, true)))
-      try { await Promise.all(rows.map(row => t.test(row.text, () => check(row, real.machines[row.from])))) } finally { await cleanupTables(tool, jumps(options)) }
+      const remove = await apply(real.machines.node.path, ports, options)
+      if (!remove) return t.skip(`${name} does not work here`)
+      try { await Promise.all(rows.map(row => t.test(row.text, () => check({ ...row, expect: expectationIn(row, mode) }, real.machines[row.from])))) } finally { await remove() }
     }
   })
 }

@@ -7,6 +7,7 @@ import type { KubeObject } from '#api/object.ts'
 import type { Family } from '#net/ip.ts'
 import { parseConfigFile, proxyConfig } from './config.ts'
 import type { NodeOptions } from './dataplane.ts'
+import type { Mode } from './mode.ts'
 import { nodeOptions } from './node.ts'
 import { desiredPorts, type ProxiedPort } from './state.ts'
 
@@ -44,19 +45,24 @@ export interface PacketRow {
   readonly address: string
   readonly port: number
   readonly expect: Expectation
+  /** What a mode makes of it that differs: ask `expectationIn`. */
+  readonly differs: ReadonlyMap<string, Expectation>
   /** The row as it stands in the table. */
   readonly text: string
 }
 
 // manifest | from | protocol address:port | endpoints (* masqueraded, :port other than 9376), REJECT, DROP, or - for "not captured"
+// and where modes differ, `| mode mode: ...`
 const table = `
 hostnames       | pod-a  | tcp 10.96.0.20:80         | pod-a* pod-b pod-c
 hostnames       | pod-b  | tcp 10.96.0.20:80         | pod-a pod-b* pod-c
 hostnames       | node   | tcp 10.96.0.20:80         | pod-a* pod-b* pod-c*
 hostnames       | client | tcp 10.96.0.20:80         | pod-a* pod-b* pod-c*
 hostnames       | pod-a  | tcp 10.96.0.21:80         | pod-c
-hostnames       | pod-a  | tcp 10.96.0.20:81         | -
-hostnames       | pod-a  | udp 10.96.0.20:80         | -
+hostnames       | pod-a  | tcp 10.96.0.20:81         | -                      | nftables ipvs: REJECT
+hostnames       | client | tcp 10.96.0.20:81         | -                      | nftables ipvs: REJECT
+hostnames       | pod-a  | udp 10.96.0.20:80         | -                      | nftables ipvs: REJECT
+hostnames       | node   | udp 10.96.0.20:80         | -                      | nftables ipvs: REJECT
 nodeport        | client | tcp 192.168.109.101:30007 | pod-a* pod-c*
 nodeport        | client | tcp 192.168.109.111:30007 | pod-a* pod-c*
 nodeport        | node   | tcp 192.168.109.101:30007 | pod-a* pod-c*
@@ -144,10 +150,16 @@ dual-stack      | pod-a  | tcp [fd00:96::101]:80     | REJECT
 `
 
 export const packets: readonly PacketRow[] = table.trim().split('\n').map(text => {
-  const [manifest, from, to, expected] = text.split('|').map(part => part.trim()) as [string, Machine, string, string]
+  const [manifest, from, to, expected, ...other] = text.split('|').map(part => part.trim()) as [string, Machine, string, string, ...string[]]
+  const differs = new Map(other.flatMap(part => {
+    const [modes, what] = part.split(': ') as [string, string]
+    return modes.split(' ').map(mode => [mode, expectation(what)] as const)
+  }))
   const [, protocol, address, port] = /^(\w+) \[?([^\]]+?)\]?:(\d+)$/.exec(to)!
-  return { manifest, from, protocol: protocol as PacketRow['protocol'], address: address!, port: Number(port), expect: expectation(expected), text: text.replace(/\s+/g, ' ') }
+  return { manifest, from, protocol: protocol as PacketRow['protocol'], address: address!, port: Number(port), expect: expectation(expected), differs, text: text.replace(/\s+/g, ' ') }
 })
+
+export const expectationIn = (row: PacketRow, mode: Mode): Expectation => row.differs.get(mode) ?? row.expect
 
 function expectation(text: string): Expectation {
   if (text === 'REJECT' || text === 'DROP') return { verdict: text, endpoints: [], sticky: false }
