@@ -207,6 +207,7 @@ isolated(import.meta.url, ['root', 'user'], () => {
     const state = new ProxyState({ nodeName: 'n', family: 4 })
     for (const change of [service(), slice([pod(1)])]) state.applyChange(change)
     const first = await ProxyProcess.start({ family: 4, command: 'iptables' })
+    t.after(() => first.kill())
     await first.apply(state.ports(), options)
     const client = createSocket('udp4'), answers: string[] = []
     client.on('message', message => answers.push(String(message)))
@@ -219,6 +220,7 @@ isolated(import.meta.url, ['root', 'user'], () => {
     await first.kill()
     await assert.rejects(callOnce(), { code: 'ECONNREFUSED' })
     const second = await ProxyProcess.start({ family: 4, command: 'iptables' })
+    t.after(() => second.kill())
     await second.apply(state.ports(), options)
     answers.length = 0
     assert.equal(await callOnce(), '1')
