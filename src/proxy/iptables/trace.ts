@@ -2,33 +2,13 @@
 // It knows the rules that kube-proxy makes and fails on any other: what it does not understand it
 // must not explain. Only the first packet of a connection is traced (conntrack state NEW).
 import { contains, parseCidr, parseIp } from '#net/ip.ts'
-
-export interface Packet {
-  readonly source: string
-  readonly destination: string
-  readonly protocol: 'tcp' | 'udp' | 'sctp'
-  readonly port: number
-  /** The interface it comes in by; undefined when the node itself sends it. */
-  readonly inputInterface?: string
-}
+import { mergeOutcomes, type Outcome, type Packet } from '../trace/outcome.ts'
 
 export interface TraceOptions {
   /** The node's own addresses besides loopback: what addrtype LOCAL matches. */
   readonly nodeAddresses: readonly string[]
   /** Names of `recent` lists that hold the source: the endpoints to which the client has affinity. */
   readonly recent?: readonly string[]
-}
-
-/** One way the packet may go. */
-export interface Outcome {
-  /** `endpoint`: translated; `none`: no rule captured it. */
-  readonly verdict: 'endpoint' | 'REJECT' | 'DROP' | 'none'
-  /** `ip:port` after translation. */
-  readonly endpoint: string | undefined
-  readonly masquerade: boolean
-  readonly probability: number
-  /** The rules that matched, with their table, in order. */
-  readonly rules: readonly string[]
 }
 
 export interface Rule {
@@ -75,7 +55,7 @@ export function trace(tables: Tables, packet: Packet, options: TraceOptions): Ou
     return sent.flatMap(next => isRefused(next) || (local && !toNode) ? [next] : run(tables, 'filter', toNode ? 'INPUT' : 'FORWARD', [next]))
   })
   const passed = filtered.flatMap(path => isRefused(path) ? [path] : run(tables, 'nat', 'POSTROUTING', [path]))
-  return merge(passed.map(outcome))
+  return mergeOutcomes(passed.map(outcome))
 }
 
 const isRefused = ({ end }: Path) => end === 'DROP' || end === 'REJECT'
@@ -84,11 +64,6 @@ function outcome({ end, packet, probability, rules }: Path): Outcome {
   const verdict = end === 'DROP' || end === 'REJECT' ? end : packet.translated ? 'endpoint' : 'none'
   const endpoint = packet.destination.includes(':') ? `[${packet.destination}]:${packet.port}` : `${packet.destination}:${packet.port}`
   return { verdict, endpoint: verdict === 'endpoint' ? endpoint : undefined, masquerade: end === 'MASQUERADE', probability, rules }
-}
-
-function merge(outcomes: readonly Outcome[]): Outcome[] {
-  const groups = Map.groupBy(outcomes, ({ verdict, endpoint, masquerade }) => JSON.stringify([verdict, endpoint, masquerade]))
-  return [...groups.values()].map(group => ({ ...group[0]!, probability: group.reduce((sum, one) => sum + one.probability, 0) }))
 }
 
 /** Takes each path through a chain of the kernel's own. */
