@@ -134,7 +134,7 @@ function addElements({ header, kind, elements }: FakeSet, list: string, fail: Fa
 /** Of two keys whose last part is a range. */
 function overlap(a: string, b: string): boolean {
   const range = (key: string) => { const text = key.split(' . ').at(-1)!; return parseCidr(text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`)! }
-  const rest = (key: string) => key.slice(0, key.lastIndexOf(' . '))
+  const rest = (key: string) => key.split(' . ').slice(0, -1).join(' . ')
   return rest(a) === rest(b) && (contains(range(a), range(b).base) || contains(range(b), range(a).base))
 }
 

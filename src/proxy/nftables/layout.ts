@@ -40,7 +40,7 @@ export function layoutChains(options: NodeOptions): ReadonlyMap<string, Chain> {
     ['filter-output-post-dnat', { hook: hook('filter', 'output', '-90'), rules: [...guard, isNew('nodeport-endpoints-check'), isNew('service-endpoints-check'), isNew('cluster-ips-check')] }],
     ['nat-postrouting', { hook: hook('nat', 'postrouting', 'srcnat'), rules: [
       // A pod that reaches itself through a Service must see another source than itself.
-      `ct status dnat ${ip} saddr . ${ip} daddr @hairpin-connections masquerade fully-random`,
+      `ct status dnat ${ip} saddr . ${ip} daddr @hairpin-connections jump mark-for-masquerade`,
       // The mark goes, lest the packet be masqueraded again when it passes once more (a tunnel).
       `meta mark & ${mark} == ${mark} meta mark set meta mark ^ ${mark} masquerade fully-random`,
     ] }],
