@@ -110,8 +110,11 @@ const matches: Record<string, { takes: readonly string[]; flags?: readonly strin
   mark: { takes: ['--mark'], print: negatable('--mark') },
   addrtype: { takes: ['--dst-type', '--src-type'], print: options => [...options].map(([name, value]) => `${name} ${value}`).join(' ') },
   statistic: { takes: ['--mode', '--probability'], print: options => `--mode random --probability ${probability(Number(options.get('--probability')))}` },
+  set: { takes: ['--match-set'], print: negatable('--match-set') },
+  ipvs: { takes: ['--vaddr', '--vproto', '--vport'], print: options => `--vproto ${protocolNumbers[options.get('--vproto')!]} --vaddr ${options.get('--vaddr')} --vport ${options.get('--vport')}` },
   recent: { takes: ['--name', '--seconds'], flags: ['--set', '--rcheck', '--reap'], print: recent },
 }
+const protocolNumbers: Record<string, number> = { tcp: 6, udp: 17, sctp: 132 }
 const hex = (text: string) => `0x${Number(text).toString(16)}`
 const targets: Record<string, { takes: readonly string[]; flags?: readonly string[]; print: Print }> = {
   MARK: { takes: ['--or-mark', '--xor-mark'], print: options => options.has('--or-mark')
@@ -157,7 +160,7 @@ function canonical(args: string[], { fail, family, isTarget }: RuleContext): str
 }
 
 function takeOption(word: string, { not, rest, known, into, fail }: { not: string; rest: string[]; known: { takes: readonly string[]; flags?: readonly string[] } | undefined; into: Map<string, string>; fail: (reason: string) => never }): void {
-  if (known?.takes.includes(word)) into.set(not + word, rest.shift()!)
+  if (known?.takes.includes(word)) into.set(not + word, word === '--match-set' ? `${rest.shift()} ${rest.shift()}` : rest.shift()!) // the set and the directions
   else if (known?.flags?.includes(word)) into.set(word, '')
   else fail(`unknown option ${word}`)
 }

@@ -56,7 +56,7 @@ async function hasLegacyTables(base: string, netns: string | undefined): Promise
 }
 
 const holdsKubernetes = async (command: string, netns: string | undefined): Promise<boolean> =>
-  /^:KUBE-(IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY|PORTALS-CANARY) /m.test(await tryRun([`${command}-save`, '-t', 'mangle'], netns) ?? '')
+  /^:KUBE-(IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY|PORTALS-CANARY|IPVS-CANARY) /m.test(await tryRun([`${command}-save`, '-t', 'mangle'], netns) ?? '')
 
 async function tryRun(argv: string[], netns?: string): Promise<string | undefined> {
   try { return (await run(argv, { netns })).stdout } catch (error) {
