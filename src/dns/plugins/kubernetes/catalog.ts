@@ -88,6 +88,7 @@ export function externalIps({ spec, status }: Service): string[] {
 /** Address to what has it. Nearly always one, so that one needs no array; the same owner may be in it twice, and leaves as often. */
 class Owners<T> {
   readonly #owners = new Map<string, T | T[]>()
+  get size(): number { return this.#owners.size }
   get(ip: string): readonly T[] {
     const found = this.#owners.get(ip)
     return found === undefined ? [] : Array.isArray(found) ? [...new Set(found)] : [found]
@@ -152,6 +153,10 @@ export class Catalog {
   byExternalIp(ip: string): readonly Entry[] { return this.#live(this.#externalIps.get(ip)) }
   #live(entries: readonly Entry[]): readonly Entry[] {
     return entries.filter(hasService).sort((a, b) => a.key < b.key ? -1 : 1)
+  }
+  /** How much is held of each. */
+  sizes(): { entries: number; namespaces: number; clusterIps: number; endpointIps: number; externalIps: number; podIps: number } {
+    return { entries: this.#entries.size, namespaces: this.#namespaces.size, clusterIps: this.#clusterIps.size, endpointIps: this.#endpointIps.size, externalIps: this.#externalIps.size, podIps: this.#podIps.size }
   }
   pods(ip: string): readonly Pod[] { return this.#podIps.get(ip) }
 

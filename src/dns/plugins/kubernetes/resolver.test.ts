@@ -2,21 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { records, type Result } from '../../plugin.ts'
 import type { Query } from '../../query.ts'
-import { ask, testEnv } from '../../testing.ts'
+import { testEnv } from '../../testing.ts'
 import { showName } from '../../wire/name.ts'
 import { address } from '../../wire/rdata.ts'
 import { cases, corefile, localIps, objects } from './cases.ts'
-import { brief, clusterOf } from './testing.ts'
+import { brief, clusterOf, question } from './testing.ts'
 
 /** The world outside: www.example.com has one IPv4 address. */
 const upstream = (query: Query): Result => {
   assert.equal(showName(query.name), 'www.example.com.')
   return records({ answer: query.typeName === 'A' ? [address(query.asked, 60, '198.51.100.1')] : [] })
-}
-
-export const question = (text: string): Query => {
-  const [name, type] = text.split(' ') as [string, string]
-  return ask(name.endsWith('.') ? name : `${name}.cluster.local`, type)
 }
 
 test('a table of questions', async () => {

@@ -5,7 +5,7 @@ import type { Endpoint, EndpointSlice } from '#api/discovery/v1.ts'
 import { unpack } from '../../answer.ts'
 import type { Answer, Env } from '../../plugin.ts'
 import type { Query } from '../../query.ts'
-import { optionsOf, testEnv } from '../../testing.ts'
+import { ask, optionsOf, testEnv } from '../../testing.ts'
 import { showName } from '../../wire/name.ts'
 import { showData } from '../../wire/rdata.ts'
 import { rcodeName, types, typeName } from '../../wire/types.ts'
@@ -65,6 +65,12 @@ export function clusterOf(lines: string, objects: Objects, { env = testEnv(), lo
   catalog.synced = synced
   const source = new Source(identityOf(options), catalog, () => ({ synced: Promise.resolve(), stop() {} }))
   return { instance: new Kubernetes(options, env, { source, localIps }), catalog, options }
+}
+
+/** `web.default.svc A`: below cluster.local without a last dot. */
+export function question(text: string): Query {
+  const [name, type] = text.split(' ') as [string, string]
+  return ask(name.endsWith('.') ? name : `${name}.cluster.local`, type)
 }
 
 /**
