@@ -142,6 +142,13 @@ async function main(): Promise<void> {
     ...haproxy ? [{ name: 'haproxy', port: haproxy.port, pid: haproxy.child.pid! }] : []]
   const figures = new Map(subjects.map(({ name }) => [name, { rate: [] as number[], cpu: [] as number[], p50: [] as number[], p99: [] as number[], speed: [] as number[], cpuOfGigabyte: [] as number[], idle: '' }]))
   for (const { port } of subjects) await connections(port, 2000) // warm
+  for (const { name, port, pid } of subjects) {
+    if (pid === undefined) continue
+    const before = rssOf(pid), sockets = await openMany(port, Number(values.open))
+    figures.get(name)!.idle = `${((rssOf(pid) - before) / sockets.length * 1024).toFixed(1)} KiB each, ${rssOf(pid).toFixed()} MiB with ${sockets.length}`
+    for (const socket of sockets) socket.destroy()
+    await sleep(1000)
+  }
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const { name, port, pid } of subjects) {
       const to = figures.get(name)!, count = Number(values.connections), megabytes = Number(values.megabytes)
@@ -155,13 +162,6 @@ async function main(): Promise<void> {
       to.speed.push(await transfer(port, megabytes))
       if (pid !== undefined) to.cpuOfGigabyte.push((cpuOf(pid) - before) / megabytes * 1024)
     }
-  }
-  for (const { name, port, pid } of subjects) {
-    if (pid === undefined) continue
-    const before = rssOf(pid), sockets = await openMany(port, Number(values.open))
-    figures.get(name)!.idle = `${((rssOf(pid) - before) / sockets.length * 1024).toFixed(1)} KiB each, ${rssOf(pid).toFixed()} MiB in all`
-    for (const socket of sockets) socket.destroy()
-    await sleep(1000)
   }
   console.log('          connections/s  CPU us each  p50 ms  p99 ms    MiB/s  CPU s/GiB  memory of open connections')
   for (const [name, { rate, cpu, p50, p99, speed, cpuOfGigabyte, idle }] of figures) {

@@ -23,8 +23,8 @@ const maxFailed = 16
 /** As many as the kernel allows (net.core.somaxconn) may wait to be accepted. */
 const backlog = 65535
 const warnEveryMs = 10_000
-// A client that vanished would hold its endpoint's connection for ever; Go's default, and so upstream's.
-const socketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }
+/** Go's default, and so upstream's: without it a client that vanished would hold its endpoint's connection for ever. */
+const keepAliveMs = 15_000
 
 class NoAnswer extends Error {}
 interface Attempts {
@@ -45,13 +45,17 @@ export class TcpProxySocket {
   number = 0
   readonly #options: ProxySocketOptions
   readonly #server: Server
-  readonly #clients = new Set<Socket>()
+  /** Each with the connection to its endpoint; undefined while there is none. */
+  readonly #connections = new Map<Socket, Socket | undefined>()
+  readonly #keptAlive = new WeakSet<Socket>()
+  readonly #keepAliveTimer: NodeJS.Timeout
   #nextWarning = 0
 
   private constructor(options: ProxySocketOptions) {
     this.#options = options
     // Nothing is read before there is an endpoint to give it to.
-    this.#server = createServer({ ...socketOptions, pauseOnConnect: true }, client => this.#accept(client))
+    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, client => this.#accept(client))
+    this.#keepAliveTimer = setInterval(() => this.#keepOldAlive(), keepAliveMs).unref()
   }
 
   /** Listens on a free port. */
@@ -75,12 +79,12 @@ export class TcpProxySocket {
 
   destroy(): void {
     this.close()
-    for (const client of this.#clients) client.resetAndDestroy()
+    for (const client of this.#connections.keys()) client.resetAndDestroy()
   }
 
   #accept(client: Socket): void {
-    this.#clients.add(client)
-    client.once('close', () => { this.#clients.delete(client) })
+    this.#connections.set(client, undefined)
+    client.once('close', () => { this.#connections.delete(client) })
     client.on('error', () => {}) // 'close' follows
     this.#dial(client, noAttempt)
   }
@@ -93,7 +97,7 @@ export class TcpProxySocket {
     // Who only did not answer in time may do so in a longer one.
     const endpoint = choose(attempts.failed) ?? (attempts.timeouts > 0 ? choose(attempts.refused) : undefined)
     if (!endpoint) { this.#giveUp(client, attempts); return }
-    const backend = connect({ ...socketOptions, host: endpoint.ip, port: endpoint.port, autoSelectFamily: false })
+    const backend = connect({ allowHalfOpen: true, host: endpoint.ip, port: endpoint.port, autoSelectFamily: false })
     const failed = (error: Error) => {
       clearTimeout(timer)
       const next = attemptsAfter(attempts, endpoint.address, error)
@@ -109,10 +113,21 @@ export class TcpProxySocket {
       clearTimeout(timer)
       backend.off('error', failed)
       if (client.destroyed) { backend.on('error', () => {}).resetAndDestroy(); return }
+      this.#connections.set(client, backend)
       carry(client, backend)
       carry(backend, client)
       client.resume()
     })
+  }
+
+  /** Not when a connection begins: most are over soon, and the eight system calls are a twentieth of what one costs. */
+  #keepOldAlive(): void {
+    for (const [client, backend] of this.#connections) {
+      if (!backend || this.#keptAlive.has(client)) continue
+      this.#keptAlive.add(client)
+      for (const socket of [client, backend]) socket.setKeepAlive(true, keepAliveMs)
+    }
+    if (!this.#server.listening && this.#connections.size === 0) clearInterval(this.#keepAliveTimer)
   }
 
   #giveUp(client: Socket, { error }: Attempts): void {
@@ -130,7 +145,12 @@ export class TcpProxySocket {
 
 /** Bytes of one direction. What the receiver has not taken is held once, in its own buffer, and meanwhile nothing more is read. */
 function carry(from: Socket, to: Socket): void {
-  from.on('data', chunk => { if (!to.write(chunk)) from.pause() })
+  let chunks = 0
+  from.on('data', chunk => {
+    // Nagle's algorithm holds nothing back before the second write.
+    if (++chunks === 2) to.setNoDelay()
+    if (!to.write(chunk)) from.pause()
+  })
   to.on('drain', () => from.resume())
   from.on('end', () => to.end())
   // A reset goes on as a reset; a client must be able to tell a lost answer from a short one.
