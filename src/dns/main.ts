@@ -2,10 +2,10 @@
 // one process a worker.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { UserError } from '#lib/errors.ts'
-import { logger, silent, type Log } from '#lib/log.ts'
+import { logger } from '#lib/log.ts'
 import { parseFlags, usage, type Config } from './config.ts'
 import { order } from './plugins.ts'
-import { DnsServer } from './server.ts'
+import { DnsServer, type ServerOptions } from './server.ts'
 import { answerFirst, workerLink, Workers, workerVariable } from './workers/server.ts'
 
 /** CoreDNS's when there is no Corefile. */
@@ -17,8 +17,17 @@ export async function main(argv: string[]): Promise<number> {
   const index = Number(process.env[workerVariable] ?? 0)
   const log = logger('dns')
   if (config.pidfile !== undefined && index === 0) writeFileSync(config.pidfile, `${process.pid}\n`)
-  const workers = index === 0 && config.workers > 1 ? new Workers(argv, { count: config.workers, log }) : undefined
-  return run(config, { index, log, workers })
+  const out = new LineWriter()
+  const options: ServerOptions = {
+    corefile: corefileReader(config), port: config.port, log, print: line => out.line(line),
+    fatal: message => { log.error(message); out.flush(); process.exit(1) },
+  }
+  const count = index > 0 ? config.workers : Math.max(config.workers, await DnsServer.processesWanted(options))
+  if (config.conf === '-' && count > 1) throw new UserError('several processes cannot share stdin: give the Corefile as a file')
+  const workers = index === 0 && count > 1 ? new Workers([...argv, `-workers=${count}`], { count, log }) : undefined
+  const code = await run({ ...options, ...(count > 1 && { worker: workerLink(index, count, workers) }) }, { quiet: config.quiet, index, workers, out })
+  out.flush()
+  return code
 }
 
 function shown(what: NonNullable<Config['show']>): string {
@@ -42,14 +51,9 @@ function corefileReader({ conf }: Config): () => { text: string; file: string } 
   }
 }
 
-async function run(config: Config, { index, log, workers }: { index: number; log: Log; workers: Workers | undefined }): Promise<number> {
-  const out = new LineWriter()
-  const server = await DnsServer.start({
-    corefile: corefileReader(config), port: config.port, log: config.quiet && index > 0 ? silent : log,
-    print: line => out.line(line),
-    fatal: message => { log.error(message); out.flush(); process.exit(1) },
-    ...((config.workers > 1) && { worker: workerLink(index, config.workers, workers) }),
-  })
+async function run(options: ServerOptions, { quiet, index, workers, out }: { quiet: boolean; index: number; workers: Workers | undefined; out: LineWriter }): Promise<number> {
+  const { log } = options
+  const server = await DnsServer.start(options)
   const reload = () => { server.reload().catch(error => log.error('the Corefile is not taken, the old one stays', error)) }
   const ended = new Promise<'lameduck' | 'now'>(resolve => {
     process.once('SIGTERM', () => resolve('lameduck'))
@@ -58,13 +62,12 @@ async function run(config: Config, { index, log, workers }: { index: number; log
   })
   process.on('SIGUSR1', () => { reload(); workers?.reload() })
   await workers?.start()
-  if (index === 0 && !config.quiet) out.line([...server.zones(), `Fairway DNS, ${config.workers} worker${config.workers > 1 ? 's' : ''}`].join('\n'))
+  if (index === 0 && !quiet) out.line([...server.zones(), `Fairway DNS, ${workers?.count ?? 1} process${workers ? 'es' : ''}`].join('\n'))
   const how = await ended
   const others = workers?.stop()
   if (how === 'lameduck') await server.lameduck()
   await server.stop()
   await others
-  out.flush()
   return 0
 }
 

@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly worker?: { readonly index: number; readonly count: number; metrics(own: readonly Snapshot[]): Promise<readonly Snapshot[]>; notReady(): Promise<readonly string[]> }
 }
 
+/** `sources` grows by what is imported. */
+interface Read { readonly text: string; readonly file: string; readonly sources: string[] }
 interface Running { readonly configured: Configured; readonly instances: Instance[]; readonly served: Served }
 interface Generation { readonly blocks: Running[]; readonly sources: readonly string[] }
 interface Wanted { readonly transport: Transport; readonly host: string; readonly port: number; readonly listen: ListenSettings; readonly root: string; readonly blocks: Running[] }
@@ -51,6 +53,13 @@ export class DnsServer {
     const server = new DnsServer(options)
     await server.#take(server.#read())
     return server
+  }
+
+  /** How many processes the Corefile wants (multisocket); it is checked on the way. */
+  static async processesWanted(options: ServerOptions): Promise<number> {
+    const server = new DnsServer(options)
+    const configured = await server.#configure(server.#read())
+    return Math.max(1, ...configured.map(({ listen }) => listen.sockets ?? 1))
   }
 
   /** One listener's port, by its place in the Corefile: for tests with port 0. */
@@ -84,13 +93,12 @@ export class DnsServer {
     await stopAll(this.#generation.blocks)
   }
 
-  #read(): { text: string; file: string; sources: string[] } {
+  #read(): Read {
     const { text, file } = this.#options.corefile()
     return { text, file, sources: [text] }
   }
 
-  /** Makes a generation, opens what it listens on, lets it answer, and ends the one before. */
-  async #take({ text, file, sources }: { text: string; file: string; sources: string[] }): Promise<void> {
+  async #configure({ text, file, sources }: Read): Promise<Configured[]> {
     const blocks = parseCorefile(text, {
       file, env: name => process.env[name],
       files: (pattern, from) => {
@@ -105,6 +113,13 @@ export class DnsServer {
     const plugins = new Map(await Promise.all(pluginsNamed(blocks).map(async name => [name, await load(name)] as const)))
     const configured = configure(blocks, { plugins, port: this.#options.port, folder: dirname(file) })
     if (configured.length === 0) throw new UserError(`${file} has no server block: write such as '.:53 { ... }'`)
+    return configured
+  }
+
+  /** Makes a generation, opens what it listens on, lets it answer, and ends the one before. */
+  async #take(read: Read): Promise<void> {
+    const configured = await this.#configure(read)
+    const { sources } = read
     const next: Generation = { blocks: configured.map(block => this.#setUp(block, sources)), sources }
     try {
       for (const { instances } of next.blocks) for (const instance of instances) await instance.start?.()
@@ -184,7 +199,11 @@ export class DnsServer {
       }
       throw error
     }
-    for (const [id, want] of wanted) this.#listeners.get(id)!.front.use(want.blocks.map(({ served }) => served))
+    for (const [id, { blocks, listen, root, transport }] of wanted) {
+      const listener = this.#listeners.get(id)!
+      listener.front.use(blocks.map(({ served }) => served))
+      if (listen.tls && transport !== 'dns' && !opened.includes(id)) listener.renew(readTls(listen.tls, root))
+    }
     for (const [id, listener] of this.#listeners) {
       if (wanted.has(id)) continue
       this.#listeners.delete(id)
@@ -212,7 +231,7 @@ async function stopAll(blocks: readonly Running[]): Promise<void> {
 const labelOf = (transport: Transport, host: string, port: number) => `${transport}://${host.includes(':') ? `[${host}]` : host}:${port}`
 const idOf = labelOf
 
-/** What the listener is made of is in its id: a block with another certificate gets another listener. */
+/** Blocks with the same address share a listener, and the first one's certificate and timeouts. */
 function wantedListeners(blocks: readonly Running[]): Map<string, Wanted> {
   const wanted = new Map<string, Wanted>()
   for (const block of blocks) {

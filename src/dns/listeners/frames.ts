@@ -2,11 +2,16 @@
 
 /** Cuts a stream into messages, whatever the pieces it comes in. Holds at most one message's bytes. */
 export class Frames {
-  #held: Buffer = Buffer.alloc(0)
+  #pieces: Buffer[] = []
+  #length = 0
 
   /** The messages that are complete now. */
   add(piece: Buffer): Buffer[] {
-    const data = this.#held.length ? Buffer.concat([this.#held, piece]) : piece
+    this.#pieces.push(piece)
+    this.#length += piece.length
+    // Pieces are put together only when that completes a message: a sender of single bytes must not make us copy each time.
+    if (this.#length < this.#wanted()) return []
+    const data = this.#pieces.length === 1 ? piece : Buffer.concat(this.#pieces)
     const out: Buffer[] = []
     let at = 0
     while (at + 2 <= data.length) {
@@ -15,11 +20,19 @@ export class Frames {
       out.push(data.subarray(at + 2, end))
       at = end
     }
-    this.#held = at === data.length ? Buffer.alloc(0) : data.subarray(at)
+    this.#pieces = at === data.length ? [] : [data.subarray(at)]
+    this.#length = data.length - at
     return out
   }
   /** Whether a message has begun and not ended. */
-  get isInside(): boolean { return this.#held.length > 0 }
+  get isInside(): boolean { return this.#length > 0 }
+
+  /** Bytes until the first message is complete, as far as is known. */
+  #wanted(): number {
+    const [first, second] = this.#pieces
+    if (this.#length < 2) return 2
+    return 2 + (first!.length > 1 ? first!.readUInt16BE(0) : first![0]! << 8 | second![0]!)
+  }
 }
 
 export function framed(message: Buffer): Buffer {

@@ -3,9 +3,9 @@ import { networkInterfaces } from 'node:os'
 import { UserError } from '#lib/errors.ts'
 import type { Front } from '../front.ts'
 import { udpAddresses, wildcards } from './addresses.ts'
-import { listenHttps } from './https/server.ts'
-import { listenTcp, type TcpOptions } from './tcp/server.ts'
+import { listenTcp, type OpenStream, type TcpOptions } from './tcp/server.ts'
 import { listenUdp } from './udp/server.ts'
+import type { TlsFiles } from './tls.ts'
 import type { Transport } from '../corefile/zones.ts'
 
 export interface ListenerOptions extends TcpOptions {
@@ -20,7 +20,7 @@ export class Listener {
   readonly front: Front
   readonly #options: ListenerOptions
   readonly #udp = new Map<string, Open>()
-  readonly #streams: Open[] = []
+  readonly #streams: OpenStream[] = []
   #timer: NodeJS.Timeout | undefined
   port = 0
 
@@ -60,7 +60,8 @@ export class Listener {
 
   async #openStreams(): Promise<void> {
     const { transport, host } = this.#options
-    const listen = transport === 'https' ? listenHttps : listenTcp
+    // HTTP/2 costs memory: it is loaded where it is served.
+    const listen = transport === 'https' ? (await import('./https/server.ts')).listenHttps : listenTcp
     // `::` takes both families, where the machine has IPv6.
     const hosts = host === '' ? ['::', '0.0.0.0'] : [host]
     for (const [index, each] of hosts.entries()) {
@@ -95,6 +96,9 @@ export class Listener {
   addresses(): string[] {
     return [...this.#udp].map(([host, { port }]) => `udp ${host}:${port}`)
   }
+
+  /** After a reload: a renewed certificate is used from the next connection on. */
+  renew(tls: TlsFiles): void { for (const stream of this.#streams) stream.renew(tls) }
 
   async close(): Promise<void> {
     clearInterval(this.#timer)

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import type { Front } from '../../front.ts'
 import { readRecord } from '../../wire/message.ts'
 import { types } from '../../wire/types.ts'
-import { originOf, type TcpOptions } from '../tcp/server.ts'
+import { originOf, type OpenStream, type TcpOptions } from '../tcp/server.ts'
 import { tlsOptions } from '../tls.ts'
 
 type Request = IncomingMessage | Http2ServerRequest
@@ -15,7 +15,7 @@ type Response = ServerResponse | Http2ServerResponse
 
 const mediaType = 'application/dns-message'
 
-export async function listenHttps(front: Front, { host, port, shared, tls, timeouts, limits, log }: TcpOptions): Promise<{ port: number; close(): Promise<void> }> {
+export async function listenHttps(front: Front, { host, port, shared, tls, timeouts, limits, log }: TcpOptions): Promise<OpenStream> {
   const handle = (request: Request, response: Response) => {
     answer(front, request, response).catch(error => { log.warn('DNS over HTTPS', { error: (error as Error).message }); request.destroy() })
   }
@@ -28,6 +28,7 @@ export async function listenHttps(front: Front, { host, port, shared, tls, timeo
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,
+    renew(files) { if ('setSecureContext' in server) server.setSecureContext(tlsOptions(files)) },
     close: () => new Promise<void>(resolve => {
       server.close(() => resolve())
       setTimeout(() => { for (const socket of sockets) socket.destroy() }, 1000).unref() // kept-alive connections that nobody ends

@@ -2,7 +2,7 @@
 // they are ready. A connection that is idle, slow or greedy is closed; it costs the others nothing.
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:tls'
 import type { Log } from '#lib/log.ts'
 import type { Front, Out } from '../../front.ts'
 import type { ListenSettings } from '../../plugin.ts'
@@ -19,6 +19,12 @@ export interface TcpOptions {
   readonly limits: Limits
   readonly log: Log
 }
+export interface OpenStream {
+  readonly port: number
+  close(): Promise<void>
+  /** Another certificate for connections from now on. */
+  renew(tls: TlsFiles): void
+}
 export interface Limits {
   /** Open connections to one listener; the next one is closed at once. */
   readonly connections: number
@@ -31,7 +37,7 @@ const mostWaiting = 100
 /** Bytes of answers that the other side does not read; beyond them we stop reading. */
 const mostUnread = 1 << 20
 
-export async function listenTcp(front: Front, options: TcpOptions): Promise<{ port: number; close(): Promise<void> }> {
+export async function listenTcp(front: Front, options: TcpOptions): Promise<OpenStream> {
   const { host, port, shared, tls, limits, log } = options
   const open = new Set<Connection>()
   const perAddress = new Map<string, number>()
@@ -55,6 +61,7 @@ export async function listenTcp(front: Front, options: TcpOptions): Promise<{ po
   server.on('error', error => log.warn('TCP listener', { address: host, error: error.message }))
   return {
     port: (server.address() as AddressInfo).port,
+    renew(files) { if (server instanceof TlsServer) server.setSecureContext(tlsOptions(files)) },
     async close() {
       const closed = new Promise<void>(resolve => server.close(() => resolve()))
       for (const connection of open) connection.finish()
