@@ -1,7 +1,6 @@
 // The commands for people: help, and which file does what.
 import { UserError } from '#lib/errors.ts'
-import { kubernetesVersion } from '#up/addons.ts'
-import { fairwayVersion } from '#up/version.ts'
+import { fairwayVersion, kubernetesVersion } from '#up/version.ts'
 import { commands, completion, help, overview } from './commands.ts'
 
 type Run = (argv: string[]) => Promise<number>

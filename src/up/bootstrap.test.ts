@@ -20,5 +20,5 @@ const cases: [name: string, nodes: Node[], pods: Pod[], sets: DaemonSet[], missi
   ['nothing', [node('a', 11), node('b', 12)], [pod('x', 13), pod('y', 14)], [set(2)], undefined],
 ]
 for (const [name, nodes, pods, daemonSets, missing] of cases) test(`waits for ${name}`, () => {
-  assert.equal(missingFrom({ nodes, pods, daemonSets }, { nodes: 2, since: 10 }), missing)
+  assert.equal(missingFrom({ nodes, pods, daemonSets, deployments: [] }, { nodes: 2, since: 10 }), missing)
 })

@@ -1,6 +1,6 @@
 // Bringing a fresh cluster to Ready: its add-ons are created once (what a person changed later stays
 // changed), and readiness is watched, not polled.
-import type { DaemonSet } from '#api/apps/v1.ts'
+import type { DaemonSet, Deployment } from '#api/apps/v1.ts'
 import type { Node, Pod } from '#api/core/v1.ts'
 import type { KubeObject } from '#api/object.ts'
 import { resourceOfKind, resources } from '#api/resources.ts'
@@ -38,22 +38,28 @@ export async function whenReady(client: Client, { nodes, since, signal, progress
   const allNodes = startInformer<Node>(client, resources.nodes, options)
   const systemPods = startInformer<Pod>(client, resources.pods, { ...options, namespace: 'kube-system' })
   const daemonSets = startInformer<DaemonSet>(client, resources.daemonsets, { ...options, namespace: 'kube-system' })
+  const deployments = startInformer<Deployment>(client, resources.deployments, { ...options, namespace: 'kube-system' })
   try {
-    await Promise.all([allNodes.synced, systemPods.synced, daemonSets.synced])
+    await Promise.all([allNodes.synced, systemPods.synced, daemonSets.synced, deployments.synced])
     await new Promise<void>((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
       const look = () => {
-        const missing = missingFrom({ nodes: allNodes.list(), pods: systemPods.list(), daemonSets: daemonSets.list() }, { nodes, since })
+        const missing = missingFrom({ nodes: allNodes.list(), pods: systemPods.list(), daemonSets: daemonSets.list(), deployments: deployments.list() }, { nodes, since })
         if (missing) progress(missing)
         else resolve()
       }
-      for (const informer of [allNodes, systemPods, daemonSets]) informer.onChange(look)
+      for (const informer of [allNodes, systemPods, daemonSets, deployments]) informer.onChange(look)
       look()
     })
   } finally { ended.abort() }
 }
 
-interface Seen { readonly nodes: readonly Node[]; readonly pods: readonly Pod[]; readonly daemonSets: readonly DaemonSet[] }
+interface Seen {
+  readonly nodes: readonly Node[]
+  readonly pods: readonly Pod[]
+  readonly daemonSets: readonly DaemonSet[]
+  readonly deployments: readonly Deployment[]
+}
 
 /** What is still waited for, in words; undefined when nothing is. Pure. */
 export function missingFrom(seen: Seen, { nodes, since }: { nodes: number; since: number }): string | undefined {
@@ -62,7 +68,8 @@ export function missingFrom(seen: Seen, { nodes, since }: { nodes: number; since
   if (ready < nodes) return `waiting for nodes: ${ready} of ${nodes} ready`
   const behind = seen.daemonSets.find(set => set.status?.observedGeneration !== set.metadata.generation || (set.status?.desiredNumberScheduled ?? 0) < nodes)
   if (nodes > 0 && behind) return `waiting for the pods of ${behind.metadata.name}`
-  const wanted = seen.daemonSets.reduce((sum, set) => sum + (set.status?.desiredNumberScheduled ?? 0), 0)
+  const wanted = seen.daemonSets.reduce((sum, set) => sum + (set.status?.desiredNumberScheduled ?? 0), 0) +
+    seen.deployments.reduce((sum, deployment) => sum + (deployment.spec.replicas ?? 1), 0)
   const podsReady = seen.pods.filter(isReady).length
   const waiting = seen.pods.find(pod => !isReady(pod))
   return podsReady < wanted || waiting ? `waiting for system pods: ${podsReady} of ${Math.max(wanted, seen.pods.length)} ready${waiting ? ` (${reasonOf(waiting)})` : ''}` : undefined

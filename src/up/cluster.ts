@@ -46,9 +46,17 @@ async function prepare(given: Given): Promise<void> {
   report({ kind: 'progress', text: 'making the fabric' })
   // The tools that this machine lacks, under the machine's own: what it has stays as it is.
   if (tools) mount({ source: 'overlay', target: '/usr', type: 'overlay', data: `lowerdir=/usr:${tools}` })
+  hideResolvers(settings.dataDir)
   const all = machines(settings)
   await Promise.all([ensureClusterPki(settings, all), buildFabric(all)])
   writeInsideFiles(settings, all, { apiPort: given.apiPort })
+}
+
+/** No resolver of the host can be reached from in here; asking one would only take time. */
+function hideResolvers(dataDir: string): void {
+  const file = clusterFiles(dataDir).resolvConf
+  writeFileSync(file, '# This cluster has no way out, and so no resolver but its own.\n')
+  try { mount({ source: file, target: '/etc/resolv.conf', flags: ['MS_BIND'] }) } catch (error) { log.warn('the nodes see the resolvers of this machine', { err: (error as Error).message }) }
 }
 
 /** A child that is started again when it dies, a little later each time. */
@@ -84,7 +92,7 @@ function startServer({ settings }: Given, built: Promise<void>): { stop(): Promi
   return keepRunning('server', built, () => child(files.logs, 'server', [
     '--data-dir', settings.dataDir, '--advertise-address', routerIp, '--secure-port', '6443', '--loopback-fd', String(apiSocketFd),
     '--service-cluster-ip-range', settings.serviceCidr, '--service-node-port-range', settings.serviceNodePortRange,
-    '--cluster-cidr', settings.clusterCidr, '--proxy-mode', settings.proxyMode, '--nodes', String(settings.nodes),
+    '--cluster-cidr', settings.clusterCidr, '--proxy-mode', settings.proxyMode, '--nodes', String(settings.nodes), ...(settings.dns ? ['--dns'] : []),
   ], apiSocketFd))
 }
 

@@ -30,4 +30,5 @@ export const clusterFiles = (dataDir: string) => ({
   images: join(dataDir, 'images'),
   logs: join(dataDir, 'logs'),
   egress: join(dataDir, 'egress.sock'),
+  resolvConf: join(dataDir, 'resolv.conf'),
 })

@@ -11,9 +11,12 @@ import { logger } from '#lib/log.ts'
 import { at, formatIp, parseCidr } from '#net/ip.ts'
 import { parsePortRange } from '#net/ports.ts'
 import { startScheduler } from '#scheduler/apply.ts'
-import { addons } from './addons.ts'
+import { dnsAddon } from './addons/dns.ts'
+import { kubeletAddon } from './addons/kubelet.ts'
+import { proxyAddon } from './addons/proxy.ts'
 import { applyAddons, removeOtherNodes, whenReady } from './bootstrap.ts'
 import type { Report } from './messages.ts'
+import { serviceIps } from './files.ts'
 import { clusterFiles } from './paths.ts'
 import { nodeNames } from './settings.ts'
 
@@ -21,7 +24,7 @@ const flags = {
   'data-dir': { type: 'string' }, 'advertise-address': { type: 'string' }, 'secure-port': { type: 'string', default: '6443' },
   'loopback-fd': { type: 'string' }, 'service-cluster-ip-range': { type: 'string', default: '10.96.0.0/12' },
   'service-node-port-range': { type: 'string', default: '30000-32767' }, 'cluster-cidr': { type: 'string', default: '10.244.0.0/16' },
-  'proxy-mode': { type: 'string', default: 'iptables' }, 'nodes': { type: 'string', default: '0' }, 'help': { type: 'boolean', short: 'h' },
+  'proxy-mode': { type: 'string', default: 'iptables' }, 'nodes': { type: 'string', default: '0' }, 'dns': { type: 'boolean', default: false }, 'help': { type: 'boolean', short: 'h' },
 } as const
 
 const helpText = `The control plane alone: API server, controllers and scheduler in one process.
@@ -35,6 +38,7 @@ Usage: fairway server --data-dir DIR --advertise-address IP [flags]
   --service-node-port-range 30000-32767
   --cluster-cidr 10.244.0.0/16        pod ranges of nodes are taken from it
   --proxy-mode iptables               written into the ConfigMap kube-proxy of a new cluster
+  --dns                               create cluster DNS in a new cluster
   --nodes N                           report Ready once N nodes and their system pods are (default 0: at once)
 
 Examples:
@@ -51,8 +55,7 @@ export async function main(argv: string[]): Promise<number> {
   const server = await createApiServer(config, { log })
   const since = server.storage.revision
   const client = new Client(server.transport({ name: 'system:admin', groups: ['system:masters'] }))
-  await Promise.all([listen(server, given), applyAddons(client, addons({
-    apiServer: `https://${given['advertise-address']}:${given['secure-port']}`, clusterCidr: given['cluster-cidr'], proxyMode: given['proxy-mode'] }))])
+  await Promise.all([listen(server, given), applyAddons(client, addonsOf(given))])
   if (Number(given.nodes)) await removeOtherNodes(client, nodeNames(Number(given.nodes)))
   const stop = new AbortController()
   const controllers = startControllers(client, { log: log.named('controllers'), signal: stop.signal, rootCa: config.pki.ca, clusterCidr: config.settings.clusterCidr, nodeCidrMaskSize: 24 })
@@ -67,6 +70,13 @@ export async function main(argv: string[]): Promise<number> {
 }
 
 type Given = ReturnType<typeof parse>
+
+const addonsOf = (given: Given) => [
+  ...kubeletAddon(),
+  ...proxyAddon({ apiServer: `https://${given['advertise-address']}:${given['secure-port']}`, clusterCidr: given['cluster-cidr'], proxyMode: given['proxy-mode'] }),
+  ...(given.dns ? dnsAddon({ clusterIp: serviceIps(given['service-cluster-ip-range']).dns, clusterDomain: 'cluster.local' }) : []),
+]
+
 function parse(argv: string[]) {
   try {
     const { values } = parseArgs({ args: argv, options: flags, strict: true })

@@ -24,6 +24,8 @@ export interface Settings {
   /** Port of the API on the host's loopback; undefined takes 6443, or a free one when that is taken. */
   readonly apiPort: number | undefined
   readonly install: boolean
+  /** Cluster DNS too; it is young, and off unless asked for. */
+  readonly dns: boolean
 }
 
 /** Exists only inside the cluster's namespaces; nodes, the router and the client machine live here. */
@@ -35,7 +37,7 @@ const flags = {
   'name': { type: 'string' }, 'nodes': { type: 'string' }, 'data-dir': { type: 'string' }, 'detach': { type: 'boolean', short: 'd' },
   'kubeconfig': { type: 'string' }, 'cluster-cidr': { type: 'string' }, 'service-cidr': { type: 'string' },
   'service-node-port-range': { type: 'string' }, 'proxy-mode': { type: 'string' }, 'api-port': { type: 'string' },
-  'config': { type: 'string' }, 'no-install': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
+  'config': { type: 'string' }, 'dns': { type: 'boolean' }, 'no-install': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
 } as const
 
 const camel = (flag: string) => flag.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
@@ -91,7 +93,7 @@ function checked(values: Values): Settings {
   const apiPort = values['api-port'] === undefined ? undefined : wholeNumber('api-port', text('api-port', ''), 1, 65535)
   return Object.freeze({
     name, nodes, proxyMode, apiPort, dataDir: resolve(text('data-dir', defaultDataDir(name))),
-    detach: values.detach === true, install: values['no-install'] !== true,
+    detach: values.detach === true, install: values['no-install'] !== true, dns: values.dns === true,
     kubeconfig: values.kubeconfig === undefined ? undefined : resolve(text('kubeconfig', '')),
     clusterCidr: formatCidr(cluster), serviceCidr: formatCidr(service), serviceNodePortRange: formatPortRange(range),
   })
@@ -140,6 +142,7 @@ Usage: fairway up [flags]
   --service-node-port-range 30000-32767
   --proxy-mode iptables                how Services are programmed: ${availableModes.join(', ')}
   --api-port 6443                      the API's port on 127.0.0.1 (without the flag: 6443, or a free one)
+  --dns                                cluster DNS too (early: two more pods, not yet all of CoreDNS)
   --config FILE                        the same settings as YAML: nodes: 5, serviceCidr: 10.0.0.0/16, ...
   --no-install                         never fetch anything; refuse when something is missing
 

@@ -4,3 +4,6 @@ import { join } from 'node:path'
 import { programRoot } from './paths.ts'
 
 export const fairwayVersion: string = (JSON.parse(readFileSync(join(programRoot, 'package.json'), 'utf8')) as { version: string }).version
+
+/** The Kubernetes whose behaviour this is, as kubeadm would tag its images. */
+export const kubernetesVersion = 'v1.36.3'

@@ -3,7 +3,7 @@
 import { alpine, busybox } from './builtin/busybox.ts'
 import type { Builtin, Machine } from './builtin/layer.ts'
 import { nginx } from './builtin/nginx.ts'
-import { agnhost, kubeProxy, pause, serveHostname } from './builtin/programs.ts'
+import { agnhost, coredns, kubeProxy, pause, serveHostname } from './builtin/programs.ts'
 import { tomcat } from './builtin/tomcat.ts'
 import { familiar } from './reference.ts'
 import type { Reference } from './reference.ts'
@@ -11,7 +11,7 @@ import type { ImageConfig } from './store.ts'
 import { known } from './versions.ts'
 import type { Known, Versions } from './versions.ts'
 
-export const builtins: readonly Builtin[] = [nginx, tomcat, busybox, alpine, pause, serveHostname, agnhost, kubeProxy]
+export const builtins: readonly Builtin[] = [nginx, tomcat, busybox, alpine, pause, serveHostname, agnhost, kubeProxy, coredns]
 
 const byRepository = new Map<string, { builtin: Builtin; versions: readonly Versions[] }>()
 for (const builtin of builtins) {

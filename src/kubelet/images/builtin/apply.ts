@@ -119,7 +119,7 @@ export async function seedCompileCache(directory: string, { fairwayRoot, nodePat
     rmSync(join(directory, name), { force: true })
     symlinkSync(join(fairwayRoot, name), join(directory, name))
   }
-  const entries = ['proxy/main.ts', ...readdirSync(join(fairwayRoot, 'src/agnhost'), { withFileTypes: true }).filter(entry => entry.isDirectory())
+  const entries = ['proxy/main.ts', 'dns/main.ts', ...readdirSync(join(fairwayRoot, 'src/agnhost'), { withFileTypes: true }).filter(entry => entry.isDirectory())
     .flatMap(({ name }) => ['server.ts', 'main.ts'].map(file => `agnhost/${name}/${file}`)), 'main.ts'] // the last one runs, and ends the process
     .filter(file => existsSync(join(fairwayRoot, 'src', file)))
   const urls = entries.map(file => pathToFileURL(join(directory, 'src', file)).href)

@@ -1,11 +1,11 @@
-// The images that hold one program: pause, serve_hostname, agnhost and kube-proxy. What can be a
+// The images that hold one program: pause, serve_hostname, agnhost, kube-proxy and coredns. What can be a
 // shell or nginx is, since a pod of those starts in a few milliseconds and needs few MB; the rest
 // is Fairway itself.
 import type { Builtin, Entry, Machine } from './layer.ts'
 import { becomeFairway, dir, mountPoints, path, script } from './layer.ts'
 import { kubernetes, tests } from './registries.ts'
 import { skeleton } from './skeleton.ts'
-import { agnhost as agnhostVersions, kubeProxy as kubeProxyVersions, pause as pauseVersions, serveHostname as serveHostnameVersions } from '../versions.ts'
+import { agnhost as agnhostVersions, coredns as corednsVersions, kubeProxy as kubeProxyVersions, pause as pauseVersions, serveHostname as serveHostnameVersions } from '../versions.ts'
 
 // As process 1 of its namespace a shell must trap SIGTERM to be ended by it, and one that waits for
 // a child would be two processes: so it reads from a FIFO that nobody writes to.
@@ -64,6 +64,16 @@ export const kubeProxy: Builtin = {
   standIn: () => "Fairway's own kube-proxy",
   config: () => ({ entrypoint: ['/usr/local/bin/kube-proxy'], env: [path] }),
   layer: machine => [...skeleton(machine), ...mountPoints, script('/usr/local/bin/kube-proxy', becomeFairway('proxy'))],
+}
+
+export const coredns: Builtin = {
+  name: 'coredns',
+  shown: 'registry.k8s.io/coredns/coredns:v1.13.1',
+  sources: [{ repositories: [...kubernetes('coredns/coredns'), ...kubernetes('coredns'), 'docker.io/coredns/coredns'], versions: corednsVersions }],
+  needs: () => 'program and modules',
+  standIn: () => "Fairway's own cluster DNS",
+  config: () => ({ entrypoint: ['/coredns'], env: [path], exposedPorts: ['53/tcp', '53/udp'] }),
+  layer: machine => [...skeleton(machine), ...mountPoints, script('/coredns', becomeFairway('dns'))],
 }
 
 /** Plain HTTP is nginx's where there is one (5 ms and 3 MB against 60 ms and 40 MB); other protocols, and a file system that nginx cannot write its pid to, are Node's. */

@@ -1,56 +1,42 @@
-// What a fresh cluster holds besides what the API server makes: kube-proxy, in the form and under
-// the names that kubeadm gives it, so that `kubectl -n kube-system edit cm kube-proxy` works. Pure.
+// kube-proxy in the form and under the names that kubeadm gives it, so that
+// `kubectl -n kube-system edit cm kube-proxy` works. Pure.
 import type { DaemonSet } from '#api/apps/v1.ts'
 import type { ConfigMap, ServiceAccount } from '#api/core/v1.ts'
 import type { KubeObject } from '#api/object.ts'
-import type { ClusterRole, ClusterRoleBinding, Role, RoleBinding } from '#api/rbac/v1.ts'
+import type { ClusterRoleBinding, Role, RoleBinding } from '#api/rbac/v1.ts'
 import { toYaml } from '#lib/yaml.ts'
+import { kubernetesVersion } from '../version.ts'
 
-export const kubernetesVersion = 'v1.36.3'
-
-export interface AddonSettings {
+export interface ProxySettings {
   readonly apiServer: string
   readonly clusterCidr: string
   readonly proxyMode: string
 }
 
-export function addons(settings: AddonSettings): KubeObject[] {
-  return [kubeletReader, kubeletReaderBinding, proxyServiceAccount, proxyBinding, proxyConfigReader, proxyConfigReaderBinding, proxyConfig(settings), proxyDaemonSet]
-}
-
-// Upstream's kubelet never looks at endpoint slices. Ours does: it ends a pod only after the proxies
-// have dropped its endpoint.
-const kubeletReader: ClusterRole = {
-  apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'fairway:kubelet' },
-  rules: [{ apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] }],
-}
-const kubeletReaderBinding: ClusterRoleBinding = {
-  apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding', metadata: { name: 'fairway:kubelet' },
-  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'fairway:kubelet' },
-  subjects: [{ kind: 'Group', apiGroup: 'rbac.authorization.k8s.io', name: 'system:nodes' }],
-}
+export const proxyAddon = (settings: ProxySettings): KubeObject[] =>
+  [serviceAccount, binding, configReader, configReaderBinding, config(settings), daemonSet]
 
 const labels = { 'k8s-app': 'kube-proxy' }
-const proxyServiceAccount: ServiceAccount = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'kube-proxy', namespace: 'kube-system' } }
+const serviceAccount: ServiceAccount = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'kube-proxy', namespace: 'kube-system' } }
 
-const proxyBinding: ClusterRoleBinding = {
+const binding: ClusterRoleBinding = {
   apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding', metadata: { name: 'kubeadm:node-proxier' },
   roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:node-proxier' },
   subjects: [{ kind: 'ServiceAccount', name: 'kube-proxy', namespace: 'kube-system' }],
 }
 
-const proxyConfigReader: Role = {
+const configReader: Role = {
   apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name: 'kube-proxy', namespace: 'kube-system' },
   rules: [{ apiGroups: [''], resources: ['configmaps'], resourceNames: ['kube-proxy'], verbs: ['get'] }],
 }
 
-const proxyConfigReaderBinding: RoleBinding = {
+const configReaderBinding: RoleBinding = {
   apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'RoleBinding', metadata: { name: 'kube-proxy', namespace: 'kube-system' },
   roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'kube-proxy' },
   subjects: [{ kind: 'Group', apiGroup: 'rbac.authorization.k8s.io', name: 'system:bootstrappers:kubeadm:default-node-token' }],
 }
 
-const proxyConfig = (settings: AddonSettings): ConfigMap => ({
+const config = (settings: ProxySettings): ConfigMap => ({
   apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kube-proxy', namespace: 'kube-system', labels: { app: 'kube-proxy' } },
   data: {
     'config.conf': toYaml({
@@ -67,7 +53,7 @@ const proxyConfig = (settings: AddonSettings): ConfigMap => ({
   },
 })
 
-const proxyDaemonSet: DaemonSet = {
+const daemonSet: DaemonSet = {
   apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: 'kube-proxy', namespace: 'kube-system', labels },
   spec: {
     selector: { matchLabels: labels },
