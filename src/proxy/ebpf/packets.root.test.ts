@@ -4,19 +4,20 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { iptables } from '#host/iptables.ts'
 import { silent } from '#lib/log.ts'
 import { parseYamlDocuments } from '#lib/yaml.ts'
+import { proxyConfig } from '../config.ts'
 import type { NodeOptions } from '../dataplane.ts'
-import { cleanupTables, IptablesApplier } from '../iptables/apply.ts'
-import { iptablesOptions } from '../iptables/options.ts'
-import { jumps, rules } from '../iptables/rules.ts'
-import { addressOf, familyOf, manifestState, network, packets, podPort, type PacketRow } from '../packets.ts'
+import { Metrics } from '../metrics.ts'
+import * as nftables from '../nftables/apply.ts'
+import { addressOf, familyOf, manifestState, network, nodeName, packets, podPort, type PacketRow } from '../packets.ts'
 import type { ProxiedPort } from '../state.ts'
 import { makeNetwork, type Namespace, type Network } from '../testing/apply.ts'
+import { EbpfPlane } from './apply.ts'
 import { SocketPlane } from './sockets/apply.ts'
 import { cannotTry, makeGroup, type TestGroup } from './testing/apply.ts'
 
+const config = proxyConfig(new Map(), new Map())
 const manifests = [...new Set(packets.map(row => row.manifest))].filter(name => name !== 'sctp')
 
 describe('the table of packets', { skip: cannotTry() ?? false }, () => {
@@ -42,17 +43,19 @@ describe('the table of packets', { skip: cannotTry() ?? false }, () => {
   }
 
   async function withRules(ports: readonly ProxiedPort[], options: NodeOptions, work: () => Promise<unknown>): Promise<void> {
-    const { family } = options, netns = real.machines.node.path
-    const beside = iptables(family, `ip${family === 6 ? '6' : ''}tables-nft`, { netns })
+    const { family } = options, netns = real.machines.node.path, context = { family, config, nodeName, log: silent, metrics: new Metrics(), labels: {}, netns }
     const plane = new SocketPlane({ family, cgroup: group.fd, log: silent, netns, candidates: () => Object.values(real.machines).map(({ path }) => path) })
+    const beside = await nftables.create(context)
+    if ('refused' in beside) throw new Error(beside.refused)
+    const both = new EbpfPlane({ plane, close: () => plane.close() }, beside)
     try {
-      await new IptablesApplier(beside, { jumps: jumps(options), log: silent }).apply(rules(ports, iptablesOptions(options, true)))
-      assert.equal(plane.apply(ports, options), 'full')
-      assert.equal(plane.apply(ports, options), 'none')
+      assert.equal((await both.apply(ports, options)).sync, 'full')
+      assert.equal((await both.apply(ports, options)).sync, 'none')
+      assert.equal(await both.checkFlushed(), false)
       await work()
     } finally {
-      plane.close()
-      await cleanupTables(beside, jumps(options))
+      await both.stop()
+      await nftables.cleanup({ log: silent, inForce: undefined, config, netns })
     }
   }
 })
