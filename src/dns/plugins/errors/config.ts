@@ -2,7 +2,7 @@
 import { args, CorefileError, duration, once, unknown } from '../../corefile/errors.ts'
 import type { Directive } from '../../corefile/syntax.ts'
 
-export interface Consolidation { readonly ms: number; readonly pattern: RegExp; readonly level: string; readonly showFirst: boolean }
+export interface Consolidation { readonly ms: number; readonly pattern: RegExp; readonly source: string; readonly level: string; readonly showFirst: boolean }
 export interface Options { readonly consolidations: readonly Consolidation[] }
 
 const levels = ['debug', 'info', 'warning', 'error'] as const
@@ -27,7 +27,7 @@ function consolidation(option: Directive): Consolidation {
   const level = levels.find(level => level === (rest[0] === 'show_first' ? undefined : rest[0])) ?? (rest[0] === undefined || rest[0] === 'show_first' ? 'error' : undefined)
   if (!level || (rest.length === 2 && !showFirst)) throw new CorefileError(option.args[2]!, `unknown level '${rest[0]}' (known: ${levels.join(', ')})`)
   try {
-    return { ms, pattern: new RegExp(pattern!), level, showFirst }
+    return { ms, pattern: new RegExp(pattern!), source: pattern!, level, showFirst }
   } catch (error) {
     throw new CorefileError(option.args[1]!, `'${pattern}' is no regular expression: ${(error as Error).message}`)
   }

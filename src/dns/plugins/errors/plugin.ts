@@ -20,11 +20,11 @@ class Consolidated {
     return this.#count++ === 0 && this.#rule.showFirst ? 'first' : 'counted'
   }
   tell(): void {
-    const { ms, pattern, level, showFirst } = this.#rule
+    const { ms, source, level, showFirst } = this.#rule
     this.#stop?.()
     this.#stop = undefined
     // When the first was shown and no other came, all is said.
-    if (this.#count > (showFirst ? 1 : 0)) this.#env.print(`[${tag[level]}] plugin/errors: ${this.#count} errors like '${pattern.source}' occurred in last ${ms / 1000}s`)
+    if (this.#count > (showFirst ? 1 : 0)) this.#env.print(`[${tag[level]}] plugin/errors: ${this.#count} errors like '${source}' occurred in last ${ms / 1000}s`)
     this.#count = 0
   }
 }
