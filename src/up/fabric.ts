@@ -66,6 +66,9 @@ export async function buildFabric(all: readonly Machine[]): Promise<void> {
   mount({ source: '/run/netns', target: '/run/netns', flags: ['MS_BIND'] })
   mount({ target: '/run/netns', flags: ['MS_SHARED'] })
   await run(['ip', '-batch', '-'], { input: fabricCommands(all) })
-  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1') // the router's own namespace, not the host's
+  // In the router's own namespace, not the host's. "Unreachable" is said to everyone at once: a SYN that
+  // is not answered would be sent again past the rules that have come since, by conntrack's memory of it.
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1')
+  try { writeFileSync('/proc/sys/net/ipv4/icmp_ratelimit', '0') } catch { /* only slower */ }
   await Promise.all(all.map(machine => run(['ip', '-n', machine.name, '-batch', '-'], { input: machineCommands(machine) })))
 }
