@@ -6,7 +6,7 @@ export const modes = {
   iptables: { here: true, about: 'DNAT rules of iptables, nft or legacy' },
   ipvs: { here: false, about: 'virtual servers of IPVS' },
   nftables: { here: true, about: 'maps of nftables' },
-  ebpf: { here: false, about: 'translation at the socket by eBPF' },
+  ebpf: { here: true, about: 'translation at the socket by eBPF' },
   kernelspace: { here: false, about: "Windows's host networking" },
 } as const satisfies Record<string, { here: boolean; about: string }>
 

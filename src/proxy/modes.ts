@@ -9,6 +9,7 @@ const loaders: Partial<Record<Mode, () => Promise<ModeModule>>> = {
   userspace: () => import('./userspace/apply.ts'),
   iptables: () => import('./iptables/apply.ts'),
   nftables: () => import('./nftables/apply.ts'),
+  ebpf: () => import('./ebpf/apply.ts'),
 }
 
 /** The modes that can be loaded. */
@@ -58,8 +59,9 @@ async function createMode(mode: Mode, context: Omit<PlanesContext, 'fallback'>):
 /** Removes what other modes than `inForce` left (undefined: all modes), one after the other; a failure is logged and stops nothing. True when all went well. */
 export async function cleanUpModes(context: CleanupContext): Promise<boolean> {
   let clean = true
+  const used = context.inForce && (await loadMode(context.inForce)).uses
   for (const mode of loadableModes) {
-    if (mode === context.inForce) continue
+    if (mode === context.inForce || mode === used) continue
     try { await (await loadMode(mode)).cleanup(context) } catch (error) {
       clean = false
       context.log.error(`cannot remove what mode ${mode} left`, error)
