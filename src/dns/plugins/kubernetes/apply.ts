@@ -49,9 +49,9 @@ export function watchCluster({ transport, server }: { transport: Transport; serv
   const ending = new AbortController()
   const counting = counted(transport, { server, metrics, now })
   const { labels, namespaceLabels } = options
-  const watch = <T extends KubeObject>(resource: Resource, { strip, change, ...selectors }: { strip: Strip<T>; change: Handler<T>; labelSelector?: string | undefined; fieldSelector?: string }): Promise<void> => {
+  const watch = <T extends KubeObject>(resource: Resource, { strip, parts, change, ...selectors }: { strip: Strip<T>; parts?: (object: T) => number; change: Handler<T>; labelSelector?: string | undefined; fieldSelector?: string }): Promise<void> => {
     let informer: Informer<T> | undefined
-    const client = new Client(slimTransport(counting, { strip, known: key => informer?.get(key) }))
+    const client = new Client(slimTransport(counting, { strip, ...(parts && { parts }), known: key => informer?.get(key) }))
     informer = startInformer<T>(client, resource, { log, signal: ending.signal, ...definedOnly(selectors) })
     informer.onChange(change)
     return informer.synced
@@ -60,7 +60,7 @@ export function watchCluster({ transport, server }: { transport: Transport; serv
     watch<Namespace>(resources.namespaces, { strip: slimNamespace, labelSelector: namespaceLabels, change: ({ old, now }) => catalog.changeNamespace(old, now) }),
     watch<Service>(resources.services, { strip: slimService, labelSelector: labels, change: ({ old, now }) => catalog.changeService(old, now) }),
   ]
-  if (!options.noEndpoints) all.push(watch<EndpointSlice>(resources.endpointslices, { strip: slimSlice, labelSelector: labels, change: ({ old, now: slice }) => {
+  if (!options.noEndpoints) all.push(watch<EndpointSlice>(resources.endpointslices, { strip: slimSlice, parts: ({ endpoints }) => endpoints?.length ?? 0, labelSelector: labels, change: ({ old, now: slice }) => {
     catalog.changeSlice(old, slice)
     if (catalog.synced && slice) metrics.programmed(catalog, slice, now())
   } }))

@@ -6,16 +6,19 @@ import { keyOf } from '#api/object.ts'
 import type { Transport, WatchEvent } from '#client/transport.ts'
 import type { Strip } from './objects.ts'
 
-/** Small enough that a page of full EndpointSlices stays at a few megabytes. */
-export const pageSize = 200
+/** The first page is small, because nobody knows yet how heavy an object is; the others hold about so many parts. */
+export const firstPage = 40
+const mostParts = 5000, mostObjects = 2000
 
 export interface SlimOptions<T extends KubeObject> {
   readonly strip: Strip<T>
+  /** Of how many parts an object is (endpoints of a slice); 1 unless told. */
+  readonly parts?: (object: T) => number
   /** The object that is held under a key. */
   known(key: string): T | undefined
 }
 
-export function slimTransport<T extends KubeObject>(transport: Transport, { strip, known }: SlimOptions<T>): Transport {
+export function slimTransport<T extends KubeObject>(transport: Transport, { strip, parts = () => 1, known }: SlimOptions<T>): Transport {
   const slim = (object: T): T | undefined => {
     const old = known(keyOf(object))
     if (old && old.metadata.uid === object.metadata.uid && old.metadata.resourceVersion === object.metadata.resourceVersion) return old
@@ -26,16 +29,19 @@ export function slimTransport<T extends KubeObject>(transport: Transport, { stri
     ...transport,
     async request(request) {
       const items: T[] = []
-      let first: KubeList<T> | undefined
+      let first: KubeList<T> | undefined, limit = firstPage
       for (let token: string | undefined; ;) {
-        const page = await transport.request({ ...request, query: { ...request.query, limit: String(pageSize), continue: token } }) as KubeList<T>
+        const page = await transport.request({ ...request, query: { ...request.query, limit: String(limit), continue: token } }) as KubeList<T>
+        let heavy = 0
         for (const object of page.items ?? []) {
+          heavy += parts(object)
           const kept = slim(object)
           if (kept) items.push(kept)
         }
         // The first page's version: what changed while the others were fetched comes again by the watch.
         first ??= page
         token = page.metadata.continue
+        limit = Math.min(mostObjects, Math.max(10, Math.floor(mostParts * page.items.length / Math.max(heavy, 1))))
         if (!token) return { ...first, items }
       }
     },
