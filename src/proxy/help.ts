@@ -5,6 +5,7 @@ import { modes } from './mode.ts'
 export function usage(): string {
   const flags = Object.entries(fieldFlags).sort(([a], [b]) => a < b ? -1 : 1)
   return `Usage: fairway proxy [flags]
+       fairway proxy trace --to NAME[:PORT]|IP:PORT [--from POD|IP]   (see fairway proxy trace --help)
 
 The Kubernetes Service proxy (kube-proxy) of this machine.
 

@@ -27,6 +27,7 @@ import { HealthCheckServers, Listener } from './server.ts'
 import type { Change } from './state.ts'
 
 export async function main(argv: string[]): Promise<number> {
+  if (argv[0] === 'trace') return (await import('./trace/main.ts')).main(argv.slice(1))
   const flags = parseFlags(argv)
   if (flags.help) { process.stdout.write(usage()); return 0 }
   const log = logger('proxy')

@@ -38,7 +38,7 @@ export function parseTables(text: string): Tables {
     else if (line.startsWith(':')) table.set(line.slice(1).split(' ')[0]!, [])
     else if (line.startsWith('-A ')) {
       const [, chain, rule] = /^-A (\S+) ?(.*)$/.exec(line)!
-      table.get(chain!)!.push(parseRule(rule!))
+      table.get(chain!)!.push(knownRule(rule!))
     }
   }
   return tables
@@ -137,6 +137,11 @@ const flagTests: Record<string, (value: string) => Test> = {
 /** Options that say nothing about whether a rule matches; the number of values each takes. */
 const silent: Record<string, number> = { '--comment': 1, '--mode': 1, '--mask': 1, '--rsource': 0, '--reap': 0, '--seconds': 1, '--set': 0, '--rcheck': 0 }
 const modules = ['comment', 'tcp', 'udp', 'sctp', 'conntrack', 'mark', 'addrtype', 'statistic', 'recent']
+
+/** A rule of another program is an error only for a packet that meets it. */
+function knownRule(text: string): Rule {
+  try { return parseRule(text) } catch (error) { return { text, tests: [() => { throw error }], probability: 1, target: undefined, options: [] } }
+}
 
 function parseRule(text: string): Rule {
   const words = [...text.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
