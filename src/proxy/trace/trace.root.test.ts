@@ -63,7 +63,7 @@ test('iptables: the same, and other programs\' rules are an error only where the
   assert.match(text, /100 %  to 10\.244\.1\.2:9376, source kept/)
   assert.match((await trace('--from', '192.168.109.200', '--to', '192.168.109.101:30051')).text, /100 %  dropped[^]*no endpoint is on this node/)
   assert.match((await trace('--to', '192.168.109.101:30051', '--live')).text, /100 %  to 10\.244\.2\.2:9376, with the node's address[^]*as traced/)
-  const foreign = ['PREROUTING', '-p', 'udp', '-m', 'udp', '--dport', '9', '-j', 'REDIRECT', '--to-ports', '10']
+  const foreign = ['PREROUTING', '-p', 'tcp', '-m', 'tcp', '--dport', '30050', '-j', 'REDIRECT', '--to-ports', '10']
   for (const [verb, expected] of [['-A', /100 %  to 10/], ['-I', /does not know this rule/]] as const) {
     await run(['iptables', '-t', 'nat', verb, ...foreign], { netns: node() })
     assert.match((await trace('--from', '192.168.109.200', '--to', '192.168.109.101:30050')).text, expected)
