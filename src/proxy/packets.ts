@@ -66,7 +66,7 @@ hostnames       | node   | udp 10.96.0.20:80         | -                      | 
 nodeport        | client | tcp 192.168.109.101:30007 | pod-a* pod-c*
 nodeport        | client | tcp 192.168.109.111:30007 | pod-a* pod-c*
 nodeport        | node   | tcp 192.168.109.101:30007 | pod-a* pod-c*
-nodeport        | node   | tcp 127.0.0.1:30007       | pod-a* pod-c*
+nodeport        | node   | tcp 127.0.0.1:30007       | pod-a* pod-c*          | ipvs: -
 nodeport        | pod-a  | tcp 192.168.109.101:30007 | pod-a* pod-c*
 nodeport        | pod-b  | tcp 10.244.1.1:30007      | pod-a* pod-c*
 nodeport        | pod-b  | tcp 10.96.1.1:80          | pod-a pod-c
@@ -102,7 +102,7 @@ external-local  | pod-b  | tcp 192.168.109.101:30050 | pod-a pod-c
 external-local  | pod-a  | tcp 192.168.109.101:30050 | pod-a* pod-c
 external-local  | pod-a  | tcp 10.96.0.50:80         | pod-a* pod-c
 external-local  | client | tcp 192.168.109.101:30051 | DROP
-external-local  | node   | tcp 127.0.0.1:30051       | pod-c*
+external-local  | node   | tcp 127.0.0.1:30051       | pod-c*                 | ipvs: -
 external-local  | pod-a  | tcp 192.168.109.101:30051 | pod-c
 internal-local  | pod-a  | tcp 10.96.0.60:80         | pod-b
 internal-local  | pod-b  | tcp 10.96.0.60:80         | pod-b*
