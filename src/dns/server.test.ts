@@ -53,6 +53,23 @@ test('UDP and TCP give the same answer, in the asker\'s case', async () => {
   assert.deepEqual([theirs.id, theirs.flag_rd, theirs.flag_qr, (theirs.answers![0] as packet.StringAnswer).data], [4711, true, true, '127.0.0.1'])
 })
 
+for (const [type, host] of [['udp4', '127.0.0.1'], ['udp6', '::1']] as const) {
+  test(`a burst over ${type}: each asker gets its own answer, and only that`, async () => {
+    const { port, printed } = await start(`. {\n  bind ${host}\n  log . "{remote} {name}"\n  local\n}`)
+    const askers = Array.from({ length: 20 }, () => createSocket(type))
+    const got = askers.map(() => new Set<number>())
+    for (const [n, socket] of askers.entries()) {
+      socket.on('message', message => { const read = decode(message); assert.equal(read.questions[0]!.name.slice(1, 4), `a${String(n).padStart(2, '0')}`); got[n]!.add(read.id) })
+      for (let id = 0; id < 20; id++) socket.send(query(`a${String(n).padStart(2, '0')}.localhost`, 'A', { id }), port, host)
+    }
+    for (let i = 0; i < 200 && got.some(ids => ids.size < 20); i++) await new Promise(resolve => setTimeout(resolve, 10))
+    for (const socket of askers) socket.close()
+    assert.deepEqual(got.map(ids => ids.size), Array(20).fill(20))
+    assert.equal(printed.length, 400)
+    assert.ok(printed.every(line => line.startsWith(`[INFO] ${type === 'udp4' ? '127.0.0.1' : '[::1]'} a`)))
+  })
+}
+
 test('what is no query gets the right refusal or nothing', async () => {
   const { port } = await start('. {\n  bind 127.0.0.1\n  whoami\n}')
   const good = query('a.org', 'A')
