@@ -45,7 +45,7 @@ async function backend(): Promise<void> {
 async function proxy(): Promise<void> {
   const balancer = new Balancer()
   balancer.update(process.env.BENCH_PORTS!.split(',').map(port => ({ ip: '127.0.0.1', port: Number(port), address: `127.0.0.1:${port}` }) as Endpoint), 0)
-  const socket = await TcpProxySocket.open({ family: 4, address: '127.0.0.1', balancer, name: 'bench', log: logger('bench') })
+  const socket = await TcpProxySocket.open({ family: 4, address: '127.0.0.1', balancer, name: 'bench', log: logger('bench') }, 0)
   process.send!(socket.number)
   process.on('disconnect', () => process.exit(0))
 }

@@ -6,6 +6,7 @@ import { networkInterfaces } from 'node:os'
 import { findConntrack, type Conntrack } from '#host/conntrack.ts'
 import { findIptables, type Iptables } from '#host/iptables.ts'
 import { run } from '#host/run.ts'
+import { readSysctl } from '#host/sysctl.ts'
 import { equal } from '#lib/equal.ts'
 import type { Log } from '#lib/log.ts'
 import { parseFlows, staleFlows } from '../conntrack.ts'
@@ -15,6 +16,7 @@ import { removal } from '../iptables/cleanup.ts'
 import { ruleCount, tables, type Ruleset } from '../iptables/ruleset.ts'
 import type { ProxiedPort } from '../state.ts'
 import { Affinity, Balancer } from './balancer.ts'
+import { FreePorts, onFreePort, parsePortRange } from './free-ports.ts'
 import { boundAddress, hostAddress, isLoopback } from './host-address.ts'
 import { chains, isBoundToHostIP, isPortChain, type PortalOptions } from './port-rules.ts'
 import { affinityKey, isProxiable, portals, type Portal } from './portals.ts'
@@ -33,8 +35,12 @@ export async function create(context: PlaneContext): Promise<DataPlane | Refusal
   if (!found) return { refused: `${family === 4 ? 'iptables' : 'ip6tables'} does not work here: install it (apt install iptables) and run as root or with CAP_NET_ADMIN` }
   await raiseFileLimit(log)
   log.info('using iptables', { ...context.labels, command: found.command })
-  return new UserspacePlane(found, context, await findConntrack())
+  return new UserspacePlane(found, context, await machine())
 }
+
+/** What a plane finds on the machine. */
+export const machine = async (): Promise<Machine> => ({ conntrack: await findConntrack(), portRange: parsePortRange(await readSysctl('net/ipv4/ip_local_port_range')) })
+export interface Machine { readonly conntrack: Conntrack | undefined; readonly portRange: readonly [number, number] }
 
 export async function cleanup({ netns }: CleanupContext): Promise<void> {
   for (const family of [4, 6] as const) {
@@ -73,14 +79,21 @@ export class UserspacePlane implements DataPlane {
   readonly #iptables: Iptables
   readonly #conntrack: Conntrack | undefined
   readonly #applier: IptablesApplier
+  readonly #ports: FreePorts
   readonly #open = new Map<string, OpenPortal>()
   readonly #affinities = new Map<string, Affinity>()
   readonly #refused = new Set<string>()
+  /** The ports whose portals are open and have their endpoints; `#anew` when that is not certain. */
+  #served: ReadonlySet<ProxiedPort> = new Set()
+  #anew = true
+  /** Sockets that rules still lead to, and others have replaced. */
+  #replaced: OpenPortal[] = []
   #options: PortalOptions | undefined
   #generate: (ports: readonly ProxiedPort[], numbers: PortNumbers) => Ruleset = () => { throw new Error('no options yet') }
   #udp: ReadonlyMap<string, ReadonlySet<string>> = new Map()
 
-  constructor(iptables: Iptables, context: UserspaceContext, conntrack: Conntrack | undefined) {
+  constructor(iptables: Iptables, context: UserspaceContext, { conntrack, portRange }: Machine) {
+    this.#ports = new FreePorts(portRange, Math.random())
     this.#iptables = iptables
     this.#context = context
     this.#conntrack = conntrack
@@ -90,21 +103,28 @@ export class UserspacePlane implements DataPlane {
 
   async apply(ports: readonly ProxiedPort[], nodeOptions: NodeOptions): Promise<Applied> {
     const options = this.#portalOptions(nodeOptions)
-    const wanted = new Map(ports.flatMap(portals).map(portal => [portal.key, portal]))
-    this.#sayWhatIsLeftOut(ports)
-    const replaced = await this.#openPortals(wanted, options)
-    const failed = [...wanted.keys()].filter(key => !this.#open.has(key))
+    // Only what changed is looked at: this thread carries everybody's bytes.
+    const anew = this.#anew, now = new Set(ports)
+    const come = anew ? ports : ports.filter(port => !this.#served.has(port)), gone = [...this.#served].filter(port => !now.has(port))
+    const wanted = new Map(come.flatMap(portals).map(portal => [portal.key, portal]))
+    this.#anew = true // until all is well
+    this.#sayWhatIsLeftOut(come)
+    await this.#openPortals(wanted, options)
     const applied = await this.#write(ports)
-    for (const [key, portal] of this.#open) if (!wanted.has(key)) { replaced.push(portal); this.#open.delete(key) }
-    for (const { socket } of replaced) socket.close()
-    this.#forgetAffinities(ports)
-    await this.#cleanConntrack(ports, options)
+    this.#closePortals((anew ? [...this.#open.keys()] : gone.flatMap(portals).map(({ key }) => key)).filter(key => !wanted.has(key)))
+    for (const key of new Set(gone.map(affinityKey)).difference(new Set(come.map(affinityKey)))) this.#affinities.delete(key)
+    this.#served = now
+    if ([...come, ...gone].some(({ protocol }) => protocol === 'UDP')) await this.#cleanConntrack(ports, options)
+    const failed = [...wanted.keys()].filter(key => !this.#open.has(key))
     // All that can serve serves by now; throwing has the rest tried again.
-    if (failed.length > 0) throw new Error(`cannot listen for ${failed.length} of ${wanted.size} Service ports: ${failed.slice(0, 5).join(', ')}`)
+    if (failed.length > 0) throw new Error(`cannot listen for ${failed.length} Service ports: ${failed.slice(0, 5).join(', ')}`)
+    this.#anew = false
     return applied
   }
 
   async checkFlushed(): Promise<boolean> {
+    const now = performance.now()
+    for (const affinity of this.#affinities.values()) affinity.expire(now)
     if (await this.#applier.checkFlushed()) return true
     // Sockets on an address that the machine has no more hear nothing.
     return this.#options !== undefined && this.#hostIP(this.#options) !== this.#options.hostIP
@@ -116,7 +136,7 @@ export class UserspacePlane implements DataPlane {
     try { await removeRules(this.#iptables) } catch (error) {
       this.#context.log.error('cannot remove the rules that lead to this process: Services are refused until a proxy runs again', error)
     }
-    for (const { socket } of this.#open.values()) socket.destroy()
+    for (const { socket } of [...this.#open.values(), ...this.#replaced]) socket.destroy()
     this.#open.clear()
     this.forget()
   }
@@ -125,26 +145,36 @@ export class UserspacePlane implements DataPlane {
     const options = { ...nodeOptions, hostIP: this.#hostIP(nodeOptions), boundToHostIP: this.#boundAddress() !== undefined }
     if (!equal(options, this.#options)) {
       this.#options = options
-      this.#generate = ruleGenerator(options)
+      this.#anew = true
     }
+    if (this.#anew) this.#generate = ruleGenerator(options)
     return options
   }
 
   #boundAddress(): string | undefined { return boundAddress(this.#context.config.bindAddress, this.family) }
   #hostIP({ nodeIP }: NodeOptions): string { return this.#boundAddress() ?? hostAddress(machineAddresses(), this.family, nodeIP) }
 
-  /** Opens what is missing or listens on the wrong address, and gives every socket its endpoints. Returns what was replaced, still open. */
-  async #openPortals(wanted: ReadonlyMap<string, Portal>, options: PortalOptions): Promise<OpenPortal[]> {
-    const replaced: OpenPortal[] = [], opening: Promise<void>[] = []
+  /** Opens what is missing or listens on the wrong address, and gives every socket its endpoints. */
+  async #openPortals(wanted: ReadonlyMap<string, Portal>, options: PortalOptions): Promise<void> {
+    const opening: Promise<void>[] = []
     for (const portal of wanted.values()) {
       const old = this.#open.get(portal.key)
       const address = isBoundToHostIP(portal, options) ? options.hostIP : undefined
       if (old?.socket.address === address && old) { this.#update(old, portal); continue }
-      if (old) replaced.push(old)
+      if (old) this.#replaced.push(old)
+      this.#open.delete(portal.key)
       opening.push(this.#openPortal(portal, address))
     }
     await Promise.all(opening)
-    return replaced
+  }
+
+  #closePortals(keys: readonly string[]): void {
+    for (const key of keys) {
+      this.#open.get(key)?.socket.close()
+      this.#open.delete(key)
+    }
+    for (const { socket } of this.#replaced) socket.close()
+    this.#replaced = []
   }
 
   async #openPortal(portal: Portal, address: string | undefined): Promise<void> {
@@ -153,8 +183,8 @@ export class UserspacePlane implements DataPlane {
     const balancer = new Balancer(affinity)
     const common = { family: this.family, balancer, name: portal.port.id, log }
     try {
-      const socket = portal.protocol === 'UDP' ? await UdpProxySocket.open({ ...common, address: address!, idleMs: config.udpIdleTimeout })
-        : await TcpProxySocket.open({ ...common, address })
+      const socket = await onFreePort<ProxySocket>(this.#ports, port => portal.protocol === 'UDP'
+        ? UdpProxySocket.open({ ...common, address: address!, idleMs: config.udpIdleTimeout }, port) : TcpProxySocket.open({ ...common, address }, port))
       const opened = { socket, balancer }
       this.#update(opened, portal)
       this.#open.set(portal.key, opened)
@@ -173,6 +203,7 @@ export class UserspacePlane implements DataPlane {
     try {
       const applied = await this.#applier.apply(ruleset)
       if (applied.partialFailed) metrics.add('sync_proxy_rules_iptables_partial_restore_failures_total', labels)
+      if (applied.sync === 'none') return applied
       const total = ruleCount(ruleset)
       for (const table of ['filter', 'nat'] as const) metrics.set('sync_proxy_rules_iptables_total', total[table], { ...labels, table })
       return applied
@@ -187,14 +218,6 @@ export class UserspacePlane implements DataPlane {
       if (isProxiable(port) || this.#refused.has(port.id)) continue
       this.#refused.add(port.id)
       this.#context.log.warn(`${port.id}: the userspace mode does not proxy ${port.protocol}: use another mode for it`)
-    }
-  }
-
-  #forgetAffinities(ports: readonly ProxiedPort[]): void {
-    const now = performance.now(), used = new Set(ports.map(affinityKey))
-    for (const [key, affinity] of this.#affinities) {
-      if (used.has(key)) affinity.expire(now)
-      else this.#affinities.delete(key)
     }
   }
 

@@ -1,6 +1,7 @@
 // The iptables rules that lead Services to the proxy's sockets: kube-proxy 1.20's chains, comments and
 // targets (iptablesInit and openPortal of pkg/proxy/userspace/proxier.go), as a value. What one port
 // adds to them is port-rules.ts, writing them is apply.ts.
+import { equal } from '#lib/equal.ts'
 import type { NodeOptions } from '../dataplane.ts'
 import { iptablesOptions } from '../iptables/options.ts'
 import type { Jump, Ruleset } from '../iptables/ruleset.ts'
@@ -11,20 +12,34 @@ import { isProxiable, portalKey } from './portals.ts'
 /** A portal's key to the number of the TCP or UDP port on which its socket listens; undefined when it has none. */
 export type PortNumbers = (portalKey: string) => number | undefined
 
-/** A function to rules that remembers what it made of each port. */
+/**
+ * A function to rules that remembers what it made of each port, and so is as good as the numbers that it was given: a
+ * portal's number must not change while its port is the same object. Most changes are of endpoints, which are not in the
+ * rules: then it returns the same ruleset as before.
+ */
 export function ruleGenerator(options: PortalOptions): (ports: readonly ProxiedPort[], numbers: PortNumbers) => Ruleset {
-  const made = new WeakMap<ProxiedPort, { readonly cluster: number | undefined; readonly local: number | undefined; readonly rules: PortRules }>()
+  const made = new WeakMap<ProxiedPort, PortRules>()
   const ifLocal = iptablesOptions(options, false).localTraffic?.ifLocal
-  const rulesOf = (port: ProxiedPort, numbers: PortNumbers): PortRules => {
-    const sockets = { cluster: numbers(portalKey(port, false)), local: numbers(portalKey(port, true)) }
-    const old = made.get(port)
-    if (old && old.cluster === sockets.cluster && old.local === sockets.local) return old.rules
-    const rules = portRules(port, { options, ifLocal, sockets })
-    made.set(port, { ...sockets, rules })
-    return rules
+  let before: readonly PortRules[] = [], last = ruleset([], options)
+  return (ports, numbers) => {
+    let byKey: Map<string, PortRules> | undefined
+    const makeRules = (port: ProxiedPort): PortRules => {
+      const rules = portRules(port, { options, ifLocal, sockets: { cluster: numbers(portalKey(port, false)), local: numbers(portalKey(port, true)) } })
+      const old = (byKey ??= new Map(before.map(each => [each.key, each]))).get(rules.key)
+      return old && sameRules(old, rules) ? old : rules
+    }
+    const now = ports.filter(isProxiable).map(port => {
+      let rules = made.get(port)
+      if (!rules) made.set(port, rules = makeRules(port))
+      return rules
+    })
+    if (now.length !== before.length || now.some((rules, i) => rules !== before[i])) last = ruleset(now, options)
+    before = now
+    return last
   }
-  return (ports, numbers) => ruleset(ports.filter(isProxiable).map(port => rulesOf(port, numbers)), options)
 }
+
+const sameRules = (a: PortRules, b: PortRules): boolean => equal(a.shared, b.shared) && equal([...a.owned], [...b.owned])
 
 export const rules = (ports: readonly ProxiedPort[], numbers: PortNumbers, options: PortalOptions): Ruleset => ruleGenerator(options)(ports, numbers)
 

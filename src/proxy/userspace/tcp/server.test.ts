@@ -41,7 +41,7 @@ async function refusing(): Promise<Endpoint> {
 async function proxyTo(t: TestContext, endpoints: readonly Endpoint[], affinitySeconds = 0): Promise<{ call: () => Socket; proxy: TcpProxySocket; balancer: Balancer }> {
   const balancer = new Balancer()
   balancer.update(endpoints, affinitySeconds)
-  const proxy = await TcpProxySocket.open({ family: 4, address: '127.0.0.1', balancer, name: 'default/x', log: silent })
+  const proxy = await TcpProxySocket.open({ family: 4, address: '127.0.0.1', balancer, name: 'default/x', log: silent }, 0)
   t.after(() => proxy.destroy())
   return { proxy, balancer, call: () => connect({ host: '127.0.0.1', port: proxy.number, allowHalfOpen: true }) }
 }

@@ -58,15 +58,14 @@ export class TcpProxySocket {
     this.#keepAliveTimer = setInterval(() => this.#keepOldAlive(), keepAliveMs).unref()
   }
 
-  /** Listens on a free port. */
-  static async open(options: ProxySocketOptions): Promise<TcpProxySocket> {
+  static async open(options: ProxySocketOptions, port: number): Promise<TcpProxySocket> {
     const socket = new TcpProxySocket(options), { promise, resolve, reject } = Promise.withResolvers<void>()
     const server = socket.#server
-    server.once('error', reject)
-    server.listen({ host: options.address ?? (options.family === 6 ? '::' : '0.0.0.0'), port: 0, ipv6Only: true, backlog }, resolve)
+    server.once('error', error => { clearInterval(socket.#keepAliveTimer); reject(error) })
+    server.listen({ host: options.address ?? (options.family === 6 ? '::' : '0.0.0.0'), port, ipv6Only: true, backlog }, resolve)
     await promise
     socket.number = (server.address() as AddressInfo).port
-    server.off('error', reject).on('error', error => socket.#warn(`cannot accept a connection: ${error.message}`))
+    server.removeAllListeners('error').on('error', error => socket.#warn(`cannot accept a connection: ${error.message}`))
     return socket
   }
 

@@ -1,6 +1,5 @@
 // The userspace mode as a process for tests, which start it inside the network namespace of a node
 // and tell it by IPC messages what to serve: this mode proxies where its process is.
-import { findConntrack } from '#host/conntrack.ts'
 import { iptables } from '#host/iptables.ts'
 import { logger } from '#lib/log.ts'
 import type { Family } from '#net/ip.ts'
@@ -8,7 +7,7 @@ import { proxyConfig } from '../../config.ts'
 import type { Applied, NodeOptions } from '../../dataplane.ts'
 import { Metrics } from '../../metrics.ts'
 import type { ProxiedPort } from '../../state.ts'
-import { UserspacePlane } from '../apply.ts'
+import { machine, UserspacePlane } from '../apply.ts'
 
 export type Command =
   | { readonly do: 'start'; readonly family: Family; readonly command: string; readonly settings: readonly (readonly [string, unknown])[] }
@@ -25,7 +24,7 @@ async function obey(message: Command): Promise<Answer> {
   switch (message.do) {
     case 'start': {
       const context = { config: proxyConfig(new Map(message.settings), new Map()), metrics: new Metrics(), labels: { ip_family: `IPv${message.family}` }, log: logger('userspace') }
-      plane = new UserspacePlane(iptables(message.family, message.command), context, await findConntrack())
+      plane = new UserspacePlane(iptables(message.family, message.command), context, await machine())
       return {}
     }
     case 'apply': {

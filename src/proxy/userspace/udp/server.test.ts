@@ -29,7 +29,7 @@ async function serve(t: TestContext, name: string): Promise<{ endpoint: Endpoint
 async function proxyTo(t: TestContext, endpoints: readonly Endpoint[], { idleMs = 2000, affinitySeconds = 0 } = {}): Promise<{ proxy: UdpProxySocket; balancer: Balancer }> {
   const balancer = new Balancer()
   balancer.update(endpoints, affinitySeconds)
-  const proxy = await UdpProxySocket.open({ family: 4, address: '127.0.0.1', balancer, name: 'default/x', log: silent, idleMs })
+  const proxy = await UdpProxySocket.open({ family: 4, address: '127.0.0.1', balancer, name: 'default/x', log: silent, idleMs }, 0)
   t.after(() => { try { proxy.destroy() } catch { /* the test closed it */ } })
   return { proxy, balancer }
 }

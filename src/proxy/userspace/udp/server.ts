@@ -42,15 +42,14 @@ export class UdpProxySocket {
     this.#socket = newSocket(options.family, { recvBufferSize })
   }
 
-  /** Listens on a free port. */
-  static async open(options: UdpProxySocketOptions): Promise<UdpProxySocket> {
+  static async open(options: UdpProxySocketOptions, port: number): Promise<UdpProxySocket> {
     const proxy = new UdpProxySocket(options), { promise, resolve, reject } = Promise.withResolvers<void>()
     const socket = proxy.#socket
-    socket.once('error', reject)
-    socket.bind({ address: options.address, port: 0, exclusive: true }, resolve)
+    socket.once('error', error => { socket.close(); reject(error) })
+    socket.bind({ address: options.address, port, exclusive: true }, resolve)
     await promise
     proxy.number = socket.address().port
-    socket.off('error', reject).on('error', error => proxy.#warn(`cannot receive: ${error.message}`))
+    socket.removeAllListeners('error').on('error', error => proxy.#warn(`cannot receive: ${error.message}`))
     socket.on('message', (message, { address, port }) => proxy.#receive(message, address, port))
     return proxy
   }
