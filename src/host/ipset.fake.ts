@@ -38,6 +38,7 @@ export class FakeIpset implements Ipset {
   #run(line: string): string | undefined {
     const [verb, name = '', ...rest] = line.split(' ')
     const set = this.#sets.get(name)
+    if (name.length > 31) return `Syntax error: setname '${name}' is longer than 31 characters`
     if (verb === 'create') {
       if (set) return 'Set cannot be created: set with the same name already exists'
       if (!entryForms[rest[0]!]) return `unknown set type ${rest[0]}`

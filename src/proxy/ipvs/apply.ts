@@ -34,19 +34,23 @@ export async function create(context: PlaneContext): Promise<DataPlane | Refusal
   if (!ipset) return { refused: 'ipset does not work here: install it (apt install ipset) on a kernel with the module ip_set, and run as root or with CAP_NET_ADMIN' }
   const iptables = await findIptables(family, netns)
   if (!iptables) return { refused: `${family === 4 ? 'iptables' : 'ip6tables'} does not work here: install it (apt install iptables) and run as root or with CAP_NET_ADMIN` }
+  if (config.localhostNodePorts) log.warn('NodePorts do not work on localhost in ipvs mode: IPVS sends nothing from 127.0.0.0/8 to another machine', context.labels)
   log.info('using ipvs', { ...context.labels, scheduler, iptables: iptables.command })
   return new IpvsPlane({ ipvs, ipset, iptables }, context)
 }
 
 export interface IpvsTools { readonly ipvs: Ipvs; readonly ipset: Ipset; readonly iptables: Iptables }
-export type IpvsPlaneContext = Pick<PlaneContext, 'config' | 'metrics' | 'labels' | 'log'>
+export type IpvsPlaneContext = Pick<PlaneContext, 'config' | 'metrics' | 'labels' | 'log'> & {
+  /** How often endpoints that drain are looked at; for tests. */
+  readonly drainCheckMs?: number
+}
 
 export class IpvsPlane implements DataPlane {
   readonly family: Family
   readonly usesConntrack = true
   readonly #tools: IpvsTools
   readonly #context: IpvsPlaneContext
-  readonly #rules: IptablesApplier
+  #rules: IptablesApplier | undefined
   /** What was given and made of it; undefined before the first call. */
   #made: { readonly node: NodeOptions; readonly options: IpvsOptions; readonly rules: (ports: readonly ProxiedPort[]) => Ruleset; readonly wanted: (ports: readonly ProxiedPort[]) => Wanted } | undefined
   /** What the kernel holds and was last to hold; undefined when not known. */
@@ -60,8 +64,6 @@ export class IpvsPlane implements DataPlane {
     this.#tools = tools
     this.#context = context
     this.family = tools.iptables.family
-    const isOwned = () => false // this mode's chains are the same ones whatever Services there are
-    this.#rules = new IptablesApplier(tools.iptables, { jumps: jumps({ family: this.family, localhostNodePorts: context.config.localhostNodePorts }), log: context.log, canary: chains.canary, isOwned })
   }
 
   apply(ports: readonly ProxiedPort[], node: NodeOptions): Promise<Applied> { return this.#alone(() => this.#apply(ports, node)) }
@@ -73,7 +75,7 @@ export class IpvsPlane implements DataPlane {
     const now = nodeAddresses(interfaces, this.family)
     if (!equal(now, applied.ownAddresses)) {
       this.#context.log.info('the machine got or lost an address', { ...this.#context.labels, addresses: now })
-    } else if (interfaces.has(device) && !await this.#rules.checkFlushed() && !await this.#serversAreGone()) return false
+    } else if (interfaces.has(device) && !await this.#rules!.checkFlushed() && !await this.#serversAreGone()) return false
     this.forget()
     return true
   }
@@ -84,7 +86,7 @@ export class IpvsPlane implements DataPlane {
     return held > 0 && !/^-A /m.test(await this.#tools.ipvs.save())
   }
 
-  forget(): void { this.#applied = undefined; this.#rules.forget() }
+  forget(): void { this.#applied = undefined }
 
   /** Connections outlive the process: what is in the kernel stays. The next one takes up what still drains. */
   async stop(): Promise<void> {
@@ -135,6 +137,8 @@ export class IpvsPlane implements DataPlane {
     await this.#prepare(config)
     const [servers, sets, interfaces] = await Promise.all([ipvs.save(), ipset.save(), ipvs.interfaces()])
     const options = ipvsOptions(node, { config, interfaces, randomFully: iptables.randomFully })
+    const isOwned = () => false // this mode's chains are the same ones whatever Services there are
+    this.#rules = new IptablesApplier(iptables, { jumps: jumps(node), log: this.#context.log, canary: chains.canary, isOwned })
     this.#made = { node, options, rules: ruleGenerator(options), wanted: wantedGenerator(options) }
     const kernel = readKernel({ servers, sets, interfaces }, this.family)
     return { kernel, wanted: undefined, ownAddresses: options.ownAddresses }
@@ -155,7 +159,7 @@ export class IpvsPlane implements DataPlane {
     const { ipvs, ipset } = this.#tools, { metrics, labels } = this.#context
     if (changes.setsBefore) await ipset.restore(changes.setsBefore)
     let rules: RulesApplied
-    try { rules = await this.#rules.apply(ruleset) } catch (error) {
+    try { rules = await this.#rules!.apply(ruleset) } catch (error) {
       metrics.add('sync_proxy_rules_iptables_restore_failures_total', labels)
       throw error
     }
@@ -183,7 +187,7 @@ export class IpvsPlane implements DataPlane {
       this.#alone(() => this.#deleteDrained()).catch(error => {
         this.#context.log.error('cannot delete endpoints that have drained: it will be tried again', error, this.#context.labels)
       }).finally(() => this.#watchDrain())
-    }, drainCheckMs)
+    }, this.#context.drainCheckMs ?? drainCheckMs)
     this.#timer.unref()
   }
 

@@ -14,9 +14,9 @@ export function cleanupServers(saved: string, { hasDevice, isOurs }: { hasDevice
   return [...saved.matchAll(/^-A ((?:-t|-u|--sctp-service) \S+)/gm)].map(([, key]) => key!).filter(key => isOurs(addressOf(key))).map(key => `-D ${key}\n`).join('')
 }
 
-const { services, loadBalancer, nodePort, postrouting, markMasq, forward, proxyFirewall, sourceRanges, ipvsFilter, ipvsOutFilter, localClients, localhost, kubeletFirewall, canary } = chains
+const { services, loadBalancer, nodePort, postrouting, markMasq, forward, proxyFirewall, sourceRanges, ipvsFilter, ipvsOutFilter, localClients, kubeletFirewall, canary } = chains
 const ours: Record<Table, readonly string[]> = {
-  nat: [services, postrouting, nodePort, loadBalancer, markMasq, localClients, localhost, canary],
+  nat: [services, postrouting, nodePort, loadBalancer, markMasq, localClients, canary],
   filter: [forward, nodePort, proxyFirewall, sourceRanges, ipvsFilter, ipvsOutFilter, canary],
   mangle: [canary],
 }

@@ -21,8 +21,6 @@ export const chains = {
   kubeletFirewall: 'KUBE-FIREWALL',
   /** Ours: traffic of this node and its pods, for which externalTrafficPolicy Local does not count. */
   localClients: 'KUBE-LOCAL-CLIENTS',
-  /** Ours: NodePorts on 127.0.0.1. */
-  localhost: 'KUBE-LOCALHOST-NODEPORTS',
   /** Ours: empty; where it is gone, something flushed the tables. */
   canary: 'KUBE-IPVS-CANARY',
 } as const
@@ -53,7 +51,8 @@ export const setTypes = {
 export type SetId = keyof typeof setTypes
 export const setIds = Object.keys(setTypes) as SetId[]
 
-export const setName = (id: SetId, family: Family): string => family === 4 ? `KUBE-${id}` : `KUBE-6-${id}`
+/** Cut to what the kernel takes, as upstream (KUBE-6-LOAD-BALANCER-SOURCE-CID). */
+export const setName = (id: SetId, family: Family): string => (family === 4 ? `KUBE-${id}` : `KUBE-6-${id}`).slice(0, 31)
 
 // Upstream's sets hold 65536; a set takes memory only for what is in it.
 const maxElements = 1_048_576

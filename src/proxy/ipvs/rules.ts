@@ -69,7 +69,6 @@ function natChains(options: IpvsOptions, local: { readonly ifLocal: string; read
       // Ours, before all else: they translate to another virtual server, at which the packet then arrives.
       ...local ? [`-m comment --comment "pod traffic to external destinations with policy Local" ${local.ifLocal} -j ${localClients}`] : [],
       `-m comment --comment "LOCAL traffic to external destinations with policy Local" -m addrtype --src-type LOCAL -j ${localClients}`,
-      ...servesLocalhost(options) ? [`-d ${loopback(options)} -j ${chains.localhost}`] : [],
       `-s ${loopback(options)} -j RETURN`,
       `${inSet(options, 'LOAD-BALANCER', 'dst,dst')} -j ${loadBalancer}`,
       clusterIPMasquerade(options, local?.ifNotLocal),
@@ -80,7 +79,6 @@ function natChains(options: IpvsOptions, local: { readonly ifLocal: string; read
     ]],
     [loadBalancer, [`${inSet(options, 'LOAD-BALANCER-LOCAL', 'dst,dst')} -j RETURN`, `-j ${markMasq}`]],
     [nodePort, (['tcp', 'udp', 'sctp'] as const).flatMap(protocol => nodePortRules(options, protocol))],
-    ...servesLocalhost(options) ? [[chains.localhost, localhostRules(options)] as const] : [],
     [chains.postrouting, postroutingRules(options)],
     [markMasq, [`-j MARK --or-mark ${mark(options)}`]],
     [chains.canary, []],
@@ -101,17 +99,6 @@ function nodePortRules(options: IpvsOptions, protocol: 'tcp' | 'udp' | 'sctp'): 
   const direction = protocol === 'sctp' ? 'dst,dst' : 'dst'
   return [`-p ${protocol} ${inSet(options, local, direction)} -j RETURN`, `-p ${protocol} ${inSet(options, all, direction)} -j ${chains.markMasq}`]
 }
-
-/** IPv6 has no route_localnet: there NodePorts never work on localhost. */
-const servesLocalhost = ({ family, localhostNodePorts, nodePortAddresses, nodeAddresses }: IpvsOptions) => family === 4 && localhostNodePorts && nodeAddresses.length > 0
-  && (nodePortAddresses === 'all' || nodePortAddresses.some(address => address.startsWith('127.')))
-
-/** To the same port of an address that has a virtual server; the kernel balances nothing to 127.0.0.0/8. */
-const localhostRules = (options: IpvsOptions): string[] => (['tcp', 'udp'] as const).flatMap(protocol => {
-  const match = `-p ${protocol} ${inSet(options, protocol === 'tcp' ? 'NODE-PORT-TCP' : 'NODE-PORT-UDP', 'dst')}`
-  const target = options.nodeAddresses.find(address => address === options.nodeIP) ?? options.nodeAddresses[0]
-  return [`${match} -j ${chains.markMasq}`, `${match} -j DNAT --to-destination ${target}`]
-})
 
 const postroutingRules = (options: IpvsOptions): string[] => [
   `${inSet(options, 'LOOP-BACK', 'dst,dst,src')} -j MASQUERADE`,
@@ -148,7 +135,8 @@ function filterChains(options: IpvsOptions): Chains {
 }
 
 const guardsLocalnet = ({ family, localhostNodePorts }: Pick<NodeOptions, 'family' | 'localhostNodePorts'>) => family === 4 && localhostNodePorts
-// CVE-2020-8558: route_localnet makes the node's 127.0.0.0/8 reachable from its links.
+// CVE-2020-8558: route_localnet makes the node's 127.0.0.0/8 reachable from its links. It does not make NodePorts
+// work there: IPVS sends nothing from 127.0.0.0/8 to another machine (crosses_local_route_boundary).
 const localnetGuard = '-m comment --comment "block incoming localnet connections" -d 127.0.0.0/8 ! -s 127.0.0.0/8'
   + ' -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP'
 

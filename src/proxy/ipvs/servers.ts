@@ -27,7 +27,7 @@ export const serverKey = (protocol: Protocol, address: string, port: number): Se
 export const addressOf = (key: string): string => key.slice(key.indexOf(' ') + 1, key.lastIndexOf(':')).replace(/[[\]]/g, '')
 
 // mh hashes the client's port as well (FlagSourceHash of upstream), else a client has one endpoint for ever.
-const schedulerOptions = (scheduler: string) => `-s ${scheduler}${scheduler === 'mh' ? ' -b mh-port' : ''}`
+const serverOptions = (scheduler: string, persistence: number) => `-s ${scheduler}${persistence > 0 ? ` -p ${persistence}` : ''}${scheduler === 'mh' ? ' -b mh-port' : ''}`
 
 export interface ServerOptions {
   readonly scheduler: string
@@ -39,7 +39,7 @@ export interface ServerOptions {
 export const hasNoLocal = (port: ProxiedPort, isLocal: boolean): boolean => isLocal && port.hasEndpoints && port.local.length === 0
 
 export function virtualServers(port: ProxiedPort, { scheduler, nodeAddresses }: ServerOptions): VirtualServer[] {
-  const options = `${schedulerOptions(scheduler)}${port.affinitySeconds > 0 ? ` -p ${port.affinitySeconds}` : ''}`
+  const options = serverOptions(scheduler, port.affinitySeconds)
   const server = (address: string, number: number, isLocal: boolean): VirtualServer[] => hasNoLocal(port, isLocal) ? []
     : [{ key: serverKey(port.protocol, address, number), options, endpoints: addresses(isLocal ? port.local : port.cluster) }]
   return [

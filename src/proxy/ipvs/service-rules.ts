@@ -47,8 +47,7 @@ function localClientRules(port: ProxiedPort, options: IpvsOptions, isGuarded: bo
 }
 
 /** The node's own addresses, not those of Services. */
-function nodePortMatches({ family, nodePortAddresses, localhostNodePorts }: IpvsOptions): string[] {
-  if (nodePortAddresses !== 'all') return nodePortAddresses.map(ip => `-d ${ip}`)
-  const except = family === 6 ? ' ! -d ::1/128' : localhostNodePorts ? '' : ' ! -d 127.0.0.0/8'
-  return [`-m addrtype --dst-type LOCAL -m set ! --match-set ${setName('IPVS-IPS', family)} dst${except}`]
+function nodePortMatches({ family, nodePortAddresses, nodeAddresses }: IpvsOptions): string[] {
+  if (nodePortAddresses !== 'all') return nodeAddresses.map(ip => `-d ${ip}`)
+  return [`-m addrtype --dst-type LOCAL -m set ! --match-set ${setName('IPVS-IPS', family)} dst ! -d ${family === 6 ? '::1/128' : '127.0.0.0/8'}`]
 }

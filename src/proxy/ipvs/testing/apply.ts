@@ -1,12 +1,18 @@
-// The manifests of ../../testdata/ as this mode sees them.
+// For the tests of this mode: the manifests of ../../testdata/ as it sees them, and its planes at work in
+// network namespaces.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { findIpvs } from '#host/ipvs.ts'
+import { run } from '#host/run.ts'
+import { silent } from '#lib/log.ts'
 import { parseYamlDocuments } from '#lib/yaml.ts'
 import type { Family } from '#net/ip.ts'
 import { proxyConfig, type ProxyConfig } from '../../config.ts'
-import type { NodeOptions } from '../../dataplane.ts'
-import { manifestState, network } from '../../packets.ts'
+import type { DataPlane, NodeOptions } from '../../dataplane.ts'
+import { Metrics } from '../../metrics.ts'
+import { manifestState, network, nodeName } from '../../packets.ts'
 import type { ProxiedPort } from '../../state.ts'
+import { create } from '../apply.ts'
 import { ipvsOptions, type IpvsOptions } from '../options.ts'
 
 export const testConfig = (values: Record<string, unknown> = {}): ProxyConfig => proxyConfig(new Map(Object.entries(values)), new Map())
@@ -18,4 +24,25 @@ export function ipvsCase(name: string, family: Family): { ports: readonly Proxie
   const file = join(import.meta.dirname, '../../testdata', `${name}.in.yaml`)
   const { ports, options: node } = manifestState(parseYamlDocuments(readFileSync(file, 'utf8'), file), family)
   return { ports, node, options: ipvsOptions(node, { config: testConfig(), interfaces: nodeInterfaces, randomFully: true }) }
+}
+
+/** Why tests against the kernel cannot run here; undefined when they can. */
+export async function cannotTry(): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return 'needs root'
+  const found = await findIpvs()
+  return typeof found === 'string' ? `${found} (test/ipvs-vm runs this in a virtual machine)` : undefined
+}
+
+export async function makePlane({ family, netns, values = {} }: { family: Family; netns: string; values?: Record<string, unknown> }): Promise<DataPlane> {
+  const plane = await create({ family, netns, config: testConfig(values), nodeName, log: silent, metrics: new Metrics(), labels: {} })
+  if ('refused' in plane) throw new Error(plane.refused)
+  return plane
+}
+
+/** All that the mode could leave in a network namespace, as text; tables of iptables that hold nothing count as none. */
+export async function heldText(netns: string): Promise<string> {
+  const show = async (...argv: string[]) => (await run(argv, { netns })).stdout
+  const tables = await Promise.all(['iptables-save', 'ip6tables-save'].map(command => show(command)))
+  return [await show('ipvsadm', '-S', '-n'), ...(await show('ipset', 'save')).match(/^(create \S+ \S+|add .*)/gm) ?? [],
+    await show('ip', '-oneline', 'address', 'show', 'dev', 'kube-ipvs0').catch(() => ''), ...tables.flatMap(text => text.match(/^(-A .*|:KUBE\S*)/gm) ?? [])].join('\n').trim()
 }
