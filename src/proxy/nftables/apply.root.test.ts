@@ -39,7 +39,7 @@ for (const family of [4, 6] as const) {
   test(`every transition ends where a clean sync ends, by netlink and by text, IPv${family} (SEED=${seed})`, { skip }, async t => {
     const [one, two, clean] = await namespaces(t, 3) as [string, string, string]
     const netlink = openNftables(one)
-    const byNetlink = new NftablesPlane(nft(one), context(family), netlink), byText = new NftablesPlane(nft(two), context(family))
+    const byNetlink = new NftablesPlane(nft(one), context(family), netlink, { idleMs: 0 }), byText = new NftablesPlane(nft(two), context(family), undefined, { idleMs: 0 })
     t.after(() => byNetlink.stop())
     const options = optionsOf(family), state = new ProxyState({ nodeName: 'n1', family }), random = new RandomObjects(seed, family)
     const seen = new Set<string>()

@@ -54,15 +54,20 @@ export class NftablesPlane implements DataPlane {
   readonly usesConntrack = true
   readonly #nft: Nft
   readonly #netlink: Nftables | undefined
+  readonly #idleMs: number
   readonly #context: NftablesPlaneContext
   readonly #table: string
   #options: NodeOptions | undefined
   /** What the kernel holds; undefined when not known. */
   #ruleset: Ruleset | undefined
   readonly #unused = { chains: new Set<string>(), sets: new Set<string>() }
+  /** Chains that any port may use again, with their rules, and since when none does. */
+  readonly #idle = new Map<string, number>()
   #generation: number | undefined
 
-  constructor(nft: Nft, context: NftablesPlaneContext, netlink?: Nftables) {
+  /** `idleMs` is how long a chain stays that no port uses. */
+  constructor(nft: Nft, context: NftablesPlaneContext, netlink?: Nftables, { idleMs = 600_000 } = {}) {
+    this.#idleMs = idleMs
     this.#nft = nft
     this.#netlink = netlink
     this.#context = context
@@ -105,7 +110,7 @@ export class NftablesPlane implements DataPlane {
 
   async #applyChange(ruleset: Ruleset, ports: readonly ProxiedPort[]): Promise<Applied['sync']> {
     this.#ruleset = undefined // until it has worked nothing is known
-    const change = ruleset.update(ports)
+    const change = this.#withoutIdle(ruleset.update(ports))
     if (isEmpty(change)) { this.#ruleset = ruleset; return 'none' }
     if ([...change.chains.values()].some(looksUp)) { await this.#applyAll(ports, this.#options!); return 'full' }
     const before = this.#generation !== undefined && !this.#changedByOthers()
@@ -113,14 +118,21 @@ export class NftablesPlane implements DataPlane {
     for (const name of change.chains.keys()) this.#unused.chains.delete(name)
     for (const name of change.sets) this.#unused.sets.delete(name)
     for (const name of change.unusedChains) this.#unused.chains.add(name)
+    for (const name of change.idleChains) this.#idle.set(name, performance.now())
     for (const name of change.unusedSets) this.#unused.sets.add(name)
     if (before) this.#generation = this.#netlink!.generation()
     this.#ruleset = ruleset
     return 'partial'
   }
 
+  /** A chain that is still there needs no writing. */
+  #withoutIdle(change: Change): Change {
+    const chains = new Map([...change.chains].filter(([name]) => !this.#idle.delete(name)))
+    return { ...change, chains }
+  }
+
   async #write(change: Change): Promise<void> {
-    const onlyElements = change.chains.size + change.sets.length + change.unusedSets.length === 0
+    const onlyElements = change.chains.size + change.sets.length + change.unusedChains.length + change.unusedSets.length === 0
     if (this.#netlink && onlyElements && change.removed.length + change.added.length <= mostOverNetlink) {
       const declarations = new Map(setDeclarations(this.family).map(declaration => [declaration.name, declaration]))
       this.#netlink.changeElements(this.#table, { removed: change.removed, added: change.added, setOf: name => declarations.get(name)! })
@@ -137,6 +149,7 @@ export class NftablesPlane implements DataPlane {
     const left = names?.comment === tableComment ? names : { chains: [], sets: [] }
     this.#unused.chains.clear()
     this.#unused.sets.clear()
+    this.#idle.clear()
     for (const name of left.chains) if (!wanted.has(name)) this.#unused.chains.add(name)
     for (const name of left.sets) if (!wanted.has(name)) this.#unused.sets.add(name)
     this.#generation = this.#netlink?.generation()
@@ -170,6 +183,7 @@ export class NftablesPlane implements DataPlane {
   /** False when another program was there first. */
   async #tidy(): Promise<boolean> {
     const { chains, sets } = this.#unused
+    for (const [name, since] of this.#idle) if (performance.now() - since >= this.#idleMs) { this.#idle.delete(name); chains.add(name) }
     if (chains.size + sets.size === 0) return true
     try { await this.#nft.apply(tidyText(this.family, { chains: [...chains], sets: [...sets] })) } catch (error) {
       if (isGone(error)) return false
@@ -184,4 +198,4 @@ export class NftablesPlane implements DataPlane {
 }
 
 const isEmpty = (change: Change): boolean =>
-  change.chains.size + change.sets.length + change.removed.length + change.added.length + change.unusedChains.length + change.unusedSets.length === 0
+  change.idleChains.length + change.chains.size + change.sets.length + change.removed.length + change.added.length + change.unusedChains.length + change.unusedSets.length === 0

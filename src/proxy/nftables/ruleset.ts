@@ -13,9 +13,10 @@ export interface Change {
   readonly sets: readonly string[]
   readonly removed: readonly Element[]
   readonly added: readonly Element[]
-  /** Nothing leads to these any more. */
+  /** Nothing leads to these any more: chains and sets of one port, and chains that any port may use again. */
   readonly unusedChains: readonly string[]
   readonly unusedSets: readonly string[]
+  readonly idleChains: readonly string[]
 }
 
 export interface Contents { readonly chains: Chains; readonly sets: readonly string[]; readonly elements: readonly Element[] }
@@ -31,19 +32,18 @@ export class Ruleset {
   readonly #chains = new Map<string, Counted<readonly string[]>>()
   readonly #shared = new Map<string, Counted<Element>>()
   readonly #own = new Map<ProxiedPort, PortRules>()
-  #ports: ReadonlySet<ProxiedPort> = new Set()
+  #ports: readonly ProxiedPort[] = []
 
   constructor(options: NodeOptions) { this.#options = options }
 
   update(ports: readonly ProxiedPort[]): Change {
-    const next = new Set(ports), change = new ChangeMaker()
-    const gone = [...this.#ports].filter(port => !next.has(port)), come = ports.filter(port => !this.#ports.has(port))
-    this.#ports = next
+    const { gone, come } = difference(this.#ports, ports), change = new ChangeMaker()
+    this.#ports = ports
     const touched = new Map<string, Claim | undefined>() // what was in force before
     for (const port of gone) this.#remove(port, { change, touched })
     for (const port of come) this.#add(port, { change, touched })
     for (const [captures, before] of touched) this.#replace(before, this.#claims.get(captures)?.[0]?.claim, change)
-    return change.finish(name => this.#chains.has(name))
+    return change.finish()
   }
 
   /** Everything that is in force. */
@@ -98,8 +98,17 @@ export class Ruleset {
     for (const element of before?.elements ?? []) change.remove(element)
     for (const element of after?.elements ?? []) change.add(element)
     for (const [name, lines] of after?.chains ?? []) if (count(this.#chains, name, lines) === 1) change.setChain(name, lines)
-    for (const [name, lines] of before?.chains ?? []) if (uncount(this.#chains, name) === 0) change.dropChain(name, lines)
+    for (const [name, lines] of before?.chains ?? []) if (uncount(this.#chains, name) === 0) change.idleChain(name, lines)
   }
+}
+
+/** Which ports went and which came: between what two lists have in common at either end. */
+function difference(before: readonly ProxiedPort[], after: readonly ProxiedPort[]): { gone: ProxiedPort[]; come: ProxiedPort[] } {
+  let start = 0, oldEnd = before.length, newEnd = after.length
+  while (start < oldEnd && start < newEnd && before[start] === after[start]) start++
+  while (oldEnd > start && newEnd > start && before[oldEnd - 1] === after[newEnd - 1]) { oldEnd--; newEnd-- }
+  const old = new Set(before.slice(start, oldEnd)), now = new Set(after.slice(start, newEnd))
+  return { gone: [...old.difference(now)], come: [...now.difference(old)] }
 }
 
 interface Step { readonly change: ChangeMaker; readonly touched: Map<string, Claim | undefined> }
@@ -126,6 +135,7 @@ class ChangeMaker {
   readonly #after = new Map<string, readonly string[]>()
   readonly #droppedSets = new Set<string>()
   readonly #newSets = new Set<string>()
+  readonly #idle = new Set<string>()
 
   remove(element: Element): void { if (!this.#added.delete(keyOf(element))) this.#removed.set(keyOf(element), element) }
   add(element: Element): void {
@@ -137,16 +147,20 @@ class ChangeMaker {
   dropChain(name: string, rules: readonly string[]): void {
     if (!this.#after.delete(name)) this.#before.set(name, rules)
   }
+  idleChain(name: string, rules: readonly string[]): void {
+    if (!this.#after.delete(name)) { this.#before.set(name, rules); this.#idle.add(name) }
+  }
   dropSet(name: string): void { this.#droppedSets.add(name) }
   addSet(name: string): void { this.#newSets.add(name) }
 
-  finish(isUsed: (name: string) => boolean): Change {
+  finish(): Change {
     const same = (a: readonly string[] | undefined, b: readonly string[]) => a !== undefined && a.length === b.length && a.every((rule, i) => rule === b[i])
     return {
       chains: new Map([...this.#after].filter(([name, rules]) => !same(this.#before.get(name), rules))),
       sets: [...this.#newSets].filter(name => !this.#droppedSets.has(name)),
       removed: [...this.#removed.values()], added: [...this.#added.values()],
-      unusedChains: [...this.#before.keys()].filter(name => !this.#after.has(name) && !isUsed(name)),
+      unusedChains: [...this.#before.keys()].filter(name => !this.#after.has(name) && !this.#idle.has(name)),
+      idleChains: [...this.#idle].filter(name => !this.#after.has(name)),
       unusedSets: [...this.#droppedSets].filter(name => !this.#newSets.has(name)),
     }
   }
