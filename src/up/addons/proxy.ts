@@ -61,7 +61,8 @@ const daemonSet: DaemonSet = {
     template: {
       metadata: { name: '', labels },
       spec: {
-        hostNetwork: true, serviceAccountName: 'kube-proxy', priorityClassName: 'system-node-critical',
+        hostNetwork: true, hostPID: true, // ebpf mode finds the node's pods through process 1
+        serviceAccountName: 'kube-proxy', priorityClassName: 'system-node-critical',
         nodeSelector: { 'kubernetes.io/os': 'linux' }, tolerations: [{ operator: 'Exists' }],
         containers: [{
           name: 'kube-proxy', image: `registry.k8s.io/kube-proxy:${kubernetesVersion}`, imagePullPolicy: 'IfNotPresent',
