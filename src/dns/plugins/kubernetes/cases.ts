@@ -37,7 +37,7 @@ export const objects: Objects = {
     externalName('default/inside-none', 'nothing.default.svc.cluster.local'),
     externalName('default/loop', 'loop.default.svc.cluster.local'),
     externalName('default/loop1', 'loop2.default.svc.cluster.local'),
-    externalName('default/loop2', 'LOOP1.default.svc.cluster.local'),
+    externalName('default/loop2', 'loop1.default.svc.cluster.local'),
     externalName('default/anip', '192.0.2.7'),
     externalName('default/anip6', '2001:db8::7'),
   ],
