@@ -171,6 +171,8 @@ export interface Instance {
   takes?(query: Query): boolean
   /** For `metadata`: labels (`kubernetes/namespace`) and what gives their value. */
   metadata?(query: Query): Iterable<readonly [label: string, value: () => string]>
+  /** For `cache`: whether this plugin alone knows the name, so that no answer to the query may be kept, wherever it came from (kubernetes: its zones, but for reverse names that fall through). */
+  owns?(query: Query): boolean
   /** For `transfer`: the zone as messages of records (SOA first and last); undefined when it is not ours; serial: for IXFR. */
   transfer?(zone: Name, serial?: number): Iterable<readonly Rr[]> | undefined
   /** For `autopath @plugin`: the search path of the asker, folded, the root as last meaning "as is"; undefined: unknown asker. */
