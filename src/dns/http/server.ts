@@ -1,8 +1,9 @@
 // The small HTTP pages of health, ready, metrics: plugins with one address share a listener, and a
 // reload hands it over without a gap.
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import { UserError } from '#lib/errors.ts'
+import { createServer } from '#lib/http.ts'
 import type { Log } from '#lib/log.ts'
 import type { HttpAnswer } from '../plugin.ts'
 

@@ -1,9 +1,10 @@
 // DNS over HTTPS (RFC 8484): GET and POST of /dns-query, over HTTP/2 and HTTP/1.1; plain HTTP when the
 // server block has no `tls`, for use behind something that ends TLS.
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { createServer } from '#lib/http.ts'
 import type { Front } from '../../front.ts'
 import { readRecord } from '../../wire/message.ts'
 import { types } from '../../wire/types.ts'

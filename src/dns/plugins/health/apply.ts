@@ -1,5 +1,5 @@
 // One GET of our own health page.
-import { get } from 'node:http'
+import { get } from '#lib/http.ts'
 
 /** Milliseconds until the answer was there; rejects when there was none within 4 s. */
 export function probe(address: string): Promise<number> {
