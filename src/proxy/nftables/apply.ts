@@ -36,7 +36,8 @@ const probe = (ip: string) => `table ${ip} kube-proxy-probe {
 delete table ${ip} kube-proxy-probe
 `
 
-export async function cleanup({ netns }: CleanupContext): Promise<void> {
+export async function cleanup({ inForce, netns }: CleanupContext): Promise<void> {
+  if (inForce === 'ebpf') return // it has the same table, for traffic from outside
   const nft = await findNft(netns)
   if (!nft) return
   for (const family of ['ip', 'ip6']) if (await nft.names(`${family} ${tableName}`)) await nft.apply(`delete table ${family} ${tableName}\n`)
