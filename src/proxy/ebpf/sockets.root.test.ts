@@ -187,6 +187,7 @@ describe('sockets', { skip: cannotTry() ?? false }, () => {
       state.applyChange(random.change())
       set('stream', { pods: i % 2 ? ['pod-a', 'pod-b'] : ['pod-b'] })
       if (i % 10 === 0) { plane.forget(); assert.equal(plane.apply(state.ports(), optionsOf(4)), 'full') }
+      if (i % 10 === 5) for (const tcpBeLiberal of [true, false]) assert.equal(plane.apply(state.ports(), { ...optionsOf(4), tcpBeLiberal }), 'full') // programs and maps anew
       if (i % 7 === 0) await sleep(10)
       const fresh = makePlane(4) // a second proxy of the same node starts beside, as in an upgrade
       fresh.plane.apply(state.ports(), optionsOf(4))
@@ -208,6 +209,26 @@ describe('sockets', { skip: cannotTry() ?? false }, () => {
     }
     assert.equal(plane.apply(state.ports(), optionsOf(4)), 'full')
     assert.equal(plane.readBack().filter(line => line.startsWith('TCP')).length, 17_001)
+  })
+
+  test('who was given an endpoint keeps it when everything is written again', async () => {
+    const { plane, state, set } = makePlane(4)
+    set('web', { pods: ['pod-a', 'pod-b', 'pod-c'], affinitySeconds: 60 })
+    const first = await many(5, () => client('pod-a').tcp(vip[4], 80))
+    for (let i = 0; i < 5; i++) { plane.forget(); assert.equal(plane.apply(state.ports(), optionsOf(4)), 'full') }
+    assert.deepEqual([...(await many(5, () => client('pod-a').tcp(vip[4], 80))).keys()], [...first.keys()])
+  })
+
+  test('programs that were detached are noticed', async () => {
+    const other = makeGroup()
+    const plane = new SocketPlane({ family: 4, cgroup: other.fd, log: silent, netns: real.machines.node.path, candidates: () => [] })
+    try {
+      plane.apply([], optionsOf(4))
+      assert.equal(plane.checkDetached(), false)
+      await other.close() // a control group takes its programs along
+      for (let tries = 0; !plane.checkDetached(); tries++) { assert.ok(tries < 100); await sleep(10) }
+      assert.throws(() => plane.apply([], optionsOf(4)), /LINK_CREATE/)
+    } finally { plane.close() }
   })
 
   test('connections live on when the proxy ends', async () => {

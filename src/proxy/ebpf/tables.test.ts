@@ -117,6 +117,7 @@ test('after any changes the maps are those of a fresh load', () => {
     for (const key of before.keys()) if (!now.has(key)) tables.set(key, undefined, time)
     for (const [key, one] of now) tables.set(key, one, time)
     tables.setAddresses(nodeAddresses(options, i % 2 ? ['192.168.109.101'] : ['192.168.109.101', '10.244.1.1']))
+    if (i % 50 === 0) tables.again()
     maps.write(tables.take().operations)
     before = now
     const fresh = new Tables(4, room), freshMaps = new FakeMaps()

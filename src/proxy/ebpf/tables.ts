@@ -48,6 +48,17 @@ export class Tables {
     this.#addresses = now
   }
 
+  /** Everything is to be written again as it stands; what clients were given before stays theirs. */
+  again(): void {
+    for (const { translation, index, base } of this.#held.values()) {
+      for (const endpoint of remembered(translation)) put(this.#out.puts.members, memberKey(index, endpoint, this.#family), u32(1))
+      this.#putSlots({ translation, index, base })
+      this.#putPort({ translation, index, base })
+      for (const frontend of translation.frontends) this.#contest(frontend, translation.protocol)
+    }
+    for (const [ip, kind] of this.#addresses) put(this.#out.puts.addresses, addressBytes(ip, this.#family), u32(kind))
+  }
+
   /** What to write for all that was set since the last call. `lost`: UDP sockets may be connected to endpoints that no Service leads them to any more. */
   take(): { readonly operations: Operations; readonly lost: boolean } {
     for (const [text, key] of this.#contested) {
@@ -78,12 +89,10 @@ export class Tables {
     this.#held.set(key, held)
     this.#updateMembers(held, old)
     if (!sameEndpoints) {
-      now.endpoints.forEach((endpoint, i) => put(this.#out.puts.slots, u32(base + i), slotValue(endpoint, index, this.#family)))
+      this.#putSlots(held)
       if (old && old.endpoints.length > 0) this.#slots.give(before!.base, old.endpoints.length, time)
     }
-    if (!sameEndpoints || old.affinitySeconds !== now.affinitySeconds) {
-      put(this.#out.puts.ports, u32(index), portValue({ base, count: now.endpoints.length, affinitySeconds: now.affinitySeconds }))
-    }
+    if (!sameEndpoints || old.affinitySeconds !== now.affinitySeconds) this.#putPort(held)
     if (!old || !same(old.frontends, now.frontends)) {
       if (old) this.#unclaim(key, old)
       this.#claim(key, now)
@@ -100,6 +109,13 @@ export class Tables {
     this.#noteLost(before.translation, undefined)
   }
 
+  #putSlots({ translation, index, base }: Held): void {
+    translation.endpoints.forEach((endpoint, i) => put(this.#out.puts.slots, u32(base + i), slotValue(endpoint, index, this.#family)))
+  }
+  #putPort({ translation: { endpoints, affinitySeconds }, index, base }: Held): void {
+    put(this.#out.puts.ports, u32(index), portValue({ base, count: endpoints.length, affinitySeconds }))
+  }
+
   #updateMembers({ translation, index }: Held, old: Translation | undefined): void {
     const before = new Set(remembered(old).map(text)), now = new Set(remembered(translation).map(text))
     for (const endpoint of remembered(translation)) if (!before.has(text(endpoint))) put(this.#out.puts.members, memberKey(index, endpoint, this.#family), u32(1))
@@ -114,22 +130,25 @@ export class Tables {
 
   #claim(key: string, { frontends, protocol }: Translation): void {
     for (const frontend of frontends) {
-      const bytes = frontendKey({ ...frontend, protocol }, this.#family), name = bytes.toString('latin1')
-      const claims = this.#claims.get(name)
+      const name = this.#contest(frontend, protocol), claims = this.#claims.get(name)
       if (!claims) this.#claims.set(name, [key])
       else { claims.push(key); claims.sort() }
-      this.#contested.set(name, bytes)
     }
   }
 
   #unclaim(key: string, { frontends, protocol }: Translation): void {
     for (const frontend of frontends) {
-      const bytes = frontendKey({ ...frontend, protocol }, this.#family), name = bytes.toString('latin1')
-      const left = this.#claims.get(name)!.filter(other => other !== key)
+      const name = this.#contest(frontend, protocol), left = this.#claims.get(name)!.filter(other => other !== key)
       if (left.length > 0) this.#claims.set(name, left)
       else this.#claims.delete(name)
-      this.#contested.set(name, bytes)
     }
+  }
+
+  /** Who has the frontend is settled in `take`. */
+  #contest(frontend: SocketAddress, protocol: SocketProtocol): string {
+    const bytes = frontendKey({ ...frontend, protocol }, this.#family), name = bytes.toString('latin1')
+    this.#contested.set(name, bytes)
+    return name
   }
 }
 

@@ -37,7 +37,9 @@ export class SocketPlane {
   readonly #nodeNamespaces: NodeNamespaces
   #namespaces: Namespaces = { kinds: new Map(), paths: [] }
   #inForce: InForce | undefined
+  /** Not known what stands in the kernel. */
   #dirty = false
+  #again = false
 
   /** Throws a SystemError when the kernel does not allow it. */
   constructor(options: SocketPlaneOptions) {
@@ -56,14 +58,14 @@ export class SocketPlane {
     const inForce = this.#inForce
     if (!inForce || this.#dirty || !equal(inForce.options, options)) { this.#rebuild(ports, options); return 'full' }
     const changes = changedTranslations(inForce.ports, ports, options)
-    if (changes.size === 0) { inForce.ports = ports; return 'none' }
+    if (changes.size === 0 && !this.#again) { inForce.ports = ports; return 'none' }
     this.#dirty = true // until all of it stands in the kernel
     try {
-      const lost = this.#write(inForce, changes)
+      const lost = this.#write(inForce, changes), sync = this.#again ? 'full' : 'partial'
       inForce.ports = ports
-      this.#dirty = false
+      this.#dirty = this.#again = false
       if (lost) this.#closeLost(inForce.tables)
-      return 'partial'
+      return sync
     } catch (error) {
       // E2BIG: a map is full. Fragments of the change do no harm: the maps go.
       if (!(error instanceof ArrayFull || (error instanceof SystemError && error.code === 'E2BIG'))) throw error
@@ -72,16 +74,19 @@ export class SocketPlane {
     }
   }
 
-  /** True when another program detached ours; the next `apply` then makes everything anew. Also looks for namespaces and addresses that came or went. */
+  /** True when another program detached ours, or something failed; the next `apply` then makes everything anew. Also looks for namespaces and addresses that came or went. */
   checkDetached(): boolean {
     this.#refresh()
-    if (!this.#inForce || this.#inForce.generation.isAttached()) return false
-    this.#dirty = true
-    return true
+    if (!this.#inForce) return false
+    if (!this.#inForce.generation.isAttached()) this.#dirty = true
+    return this.#dirty
   }
 
-  /** The next `apply` makes everything anew. */
-  forget(): void { this.#dirty = true }
+  /** The next `apply` writes everything. Nobody else writes to these maps, so that they stay, and with them what clients were given. */
+  forget(): void {
+    this.#again = true
+    if (this.#inForce && !this.#inForce.generation.isAttached()) this.#dirty = true
+  }
 
   /** What the kernel holds now, one line a frontend. */
   readBack(): string[] { return this.#inForce?.generation.readBack(this.#options.family) ?? [] }
@@ -98,6 +103,7 @@ export class SocketPlane {
   #write({ tables, generation }: InForce, changes: ReadonlyMap<string, Translation | undefined>): boolean {
     const now = performance.now()
     for (const [key, translation] of changes) tables.set(key, translation, now)
+    if (this.#again) tables.again()
     const { operations, lost } = tables.take()
     generation.write(operations)
     return lost
@@ -122,7 +128,7 @@ export class SocketPlane {
       throw error
     }
     this.#inForce = made
-    this.#dirty = false
+    this.#dirty = this.#again = false
     old?.generation.close()
     if (old) this.#closeLost(made.tables)
   }
