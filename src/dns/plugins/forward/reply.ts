@@ -6,7 +6,7 @@ import { ourSize } from '../../answer.ts'
 import { decode, optRecord, Writer, WireError } from '../../wire/message.ts'
 import type { Name } from '../../wire/name.ts'
 import { flags, rcodes, types } from '../../wire/types.ts'
-import { recordsOf } from './body.ts'
+import { recordsOf, type Place } from './body.ts'
 
 /** Options between two neighbours only: COOKIE (RFC 7873), TCP keepalive (RFC 7828), padding (RFC 7830). */
 const hopByHop = new Set([10, 11, 12])
@@ -69,11 +69,20 @@ export function answerOf(reply: Buffer, query: Query): Answer | undefined {
     const opt = found.findIndex(record => record.type === types.OPT && record.section === 2)
     if (opt >= 0 && opt < found.length - 1) return { rcode, flags: given, answer, authority, additional }
     const body = opt < 0 ? reply.subarray(query.end) : reply.subarray(query.end, query.end + found[opt]!.start)
-    return { rcode, flags: given, counts: [counts[0], counts[1], counts[2] - (opt < 0 ? 0 : 1)], body: Buffer.from(body) }
+    return { rcode, flags: given, counts: [counts[0], counts[1], counts[2] - (opt < 0 ? 0 : 1)], body: Buffer.from(body), ...widthOf(found, body) }
   } catch (error) {
     if (error instanceof WireError) return undefined
     throw error
   }
+}
+
+/** Whether the answers are addresses of the question's own name, and so may be rotated by moving bytes. */
+function widthOf(found: readonly Place[], body: Buffer): { width?: number } {
+  const answers = found.filter(({ section }) => section === 0), [first] = answers
+  if (!first || answers.length < 2 || (first.type !== types.A && first.type !== types.AAAA)) return {}
+  const width = first.end - first.start
+  const alike = answers.every(({ type, start, end }) => type === first.type && end - start === width && body.readUInt16BE(start) === 0xc00c)
+  return alike ? { width } : {}
 }
 
 /** NOERROR without an answer (RFC 2308 2.2). */
