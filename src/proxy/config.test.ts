@@ -51,6 +51,23 @@ test('a flag wins over the file, in each way of writing it', () => {
   assert.equal(config('', '--metrics-bind-address=[::1]').metricsBindAddress, '[::1]:10249')
 })
 
+test('node port addresses: what an absent list means is the mode\'s, and so is localhost', () => {
+  const ports = (yaml: string) => { const { nodePortAddresses, localhostNodePorts } = config(yaml); return [nodePortAddresses, localhostNodePorts] }
+  assert.deepEqual(ports(''), [[], true])
+  assert.deepEqual(ports('mode: nftables'), [['primary'], false])
+  assert.deepEqual(ports('mode: nftables\nnodePortAddresses: [all]'), [[], false])
+  assert.deepEqual(ports('mode: nftables\nnodePortAddresses: [primary, localhost]'), [['primary', '127.0.0.0/8'], true])
+  assert.deepEqual(ports('nodePortAddresses: [primary]\niptables: {localhostNodePorts: false}'), [['primary'], false])
+})
+
+test('a mode reads its own section, and flags hold in every mode', () => {
+  const yaml = 'mode: nftables\niptables: {masqueradeAll: true, syncPeriod: 1m}\nnftables: {masqueradeBit: 3, syncPeriod: 2m}\n'
+  const { masqueradeAll, masqueradeBit, syncPeriod } = config(yaml)
+  assert.deepEqual([masqueradeAll, masqueradeBit, syncPeriod], [false, 3, 120_000])
+  assert.equal(config(yaml, '--masquerade-all').masqueradeAll, true)
+  assert.equal(config(yaml, '--iptables-sync-period=5s').syncPeriod, 5000)
+})
+
 const badFiles: [string, RegExp][] = [
   ['iptables: {masqueradeall: true}', /^f\.yaml: unknown field "iptables\.masqueradeall"$/],
   ['foo: 1', /unknown field "foo"/],
