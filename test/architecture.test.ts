@@ -20,7 +20,7 @@ may.cli!.push('up')
 
 const isEdge = (file: string) => /(^|\/)(main|server|apply)\.ts$|\.test\.ts$|^(client|host|up)\//.test(file)
 const effectImport = /^(node:(child_process|fs|fs\/promises|net|tls|dgram|https?|http2|dns|worker_threads|sqlite|ffi|timers.*)$|#(host|client)\/|#lib\/http\.ts)/
-const effectCall = /\b(Date\.now\(|new Date\(\)|Math\.random\(|performance\.now\(|setTimeout\(|setInterval\(|setImmediate\(|process\.(env|exit|kill|stdout|stderr|stdin)\b|fetch\()/
+const effectCall = /(?<![.#\w])(Date\.now\(|new Date\(\)|Math\.random\(|performance\.now\(|setTimeout\(|setInterval\(|setImmediate\(|process\.(env|exit|kill|stdout|stderr|stdin)\b|(?<!async )fetch\()/
 
 type Tree = ReadonlyMap<string, string> // file below src/ -> text
 
@@ -98,6 +98,7 @@ const planted: Record<string, { files: Record<string, string>; problem: RegExp }
   'a relative border crossing': { files: { 'proxy/rules.ts': "import { x } from '../lib/errors.ts'" }, problem: /write '#lib\/errors.ts'/ },
   'an effect import in a pure file': { files: { 'proxy/rules.ts': "import { spawn } from 'node:child_process'" }, problem: /is pure and may not import node:child_process/ },
   'a clock in a pure file': { files: { 'proxy/rules.ts': 'export const x = () => Date.now()' }, problem: /may not use Date\.now/ },
+  'the global fetch': { files: { 'proxy/rules.ts': "await fetch('http://x')" }, problem: /may not use fetch/ },
   'a cycle': { files: { 'lib/a.ts': "import './b.ts'", 'lib/b.ts': "import './a.ts'" }, problem: /import cycle: lib\/a\.ts -> lib\/b\.ts -> lib\/a\.ts/ },
   'the heavy node:http': { files: { 'proxy/server.ts': "import { createServer } from 'node:http'" }, problem: /take #lib\/http\.ts/ },
   'a folder without README': { files: { 'net/ip.ts': '' }, problem: /net\/ has no README\.md/ },
