@@ -58,19 +58,21 @@ export function openNftables(netns?: string): Nftables {
   return {
     changeElements(table, { removed, added, setOf }) {
       const [family, name] = table.split(' ') as [string, string]
-      const head = nfgenmsg(family === 'ip6' ? AF_INET6 : AF_INET)
+      const batch = nfgenmsg(0, NFNL_SUBSYS_NFTABLES), head = nfgenmsg(family === 'ip6' ? AF_INET6 : AF_INET)
+      const begin = message(NFNL_MSG_BATCH_BEGIN, 0, [batch]), first = sequence
       const requests = [
         ...lists(removed).map(part => message(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELSETELEM, NLM_F_ACK, [head, ...list(name, part, { setOf, withValue: false })])),
         ...lists(added).map(part => message(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, [head, ...list(name, part, { setOf, withValue: true })])),
       ]
-      const batch = nfgenmsg(0, NFNL_SUBSYS_NFTABLES)
-      send(fd, Buffer.concat([message(NFNL_MSG_BATCH_BEGIN, 0, [batch]), ...requests, message(NFNL_MSG_BATCH_END, 0, [batch])]))
+      send(fd, Buffer.concat([begin, ...requests, message(NFNL_MSG_BATCH_END, 0, [batch])]))
       let failed = ''
       for (let left = requests.length; left > 0;) {
         const length = receive(fd, answer)
         for (let at = 0; at + 20 <= length; at += align(answer.readUInt32LE(at))) {
-          if (answer.readUInt16LE(at + 4) !== NLMSG_ERROR) continue
-          left--
+          const own = answer.readUInt32LE(at + 8)
+          if (answer.readUInt16LE(at + 4) !== NLMSG_ERROR || own < first) continue // left over from a call that failed
+          // An error of the batch itself is the only answer.
+          left = own === first ? 0 : left - 1
           const errno = -answer.readInt32LE(at + 16)
           if (errno !== 0) failed ||= errnoName(errno)
         }
@@ -79,7 +81,8 @@ export function openNftables(netns?: string): Nftables {
     },
     generation() {
       send(fd, message(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, 0, [nfgenmsg(0)]))
-      const length = receive(fd, answer)
+      let length = receive(fd, answer)
+      while (answer.readUInt32LE(8) < sequence) length = receive(fd, answer)
       if (answer.readUInt16LE(4) === NLMSG_ERROR) throw new SystemError('nftables: generation', errnoName(-answer.readInt32LE(16)))
       for (let at = 20; at + 8 <= length; at += align(answer.readUInt16LE(at))) if (answer.readUInt16LE(at + 2) === NFTA_GEN_ID) return answer.readUInt32BE(at + 4)
       throw new Error('nftables: an answer without a generation')
