@@ -34,6 +34,10 @@ const config = ({ clusterDomain }: DnsSettings): ConfigMap => ({
     forward . /etc/resolv.conf {
        max_concurrent 1000
     }
+    cache 30 {
+       disable success ${clusterDomain}
+       disable denial ${clusterDomain}
+    }
     loop
     reload
     loadbalance
