@@ -39,10 +39,10 @@ export class Kubernetes implements Instance {
   }
 
   start(): void {
+    const synced = this.source.hold() // throws where there is no API server to ask
+    this.#held = true
     const before = this.#before
     if (before) void before.source.hold()
-    this.#held = true
-    const synced = this.source.hold()
     const stopTelling = this.#env.later(this.options.startupTimeout, () => {
       if (!this.source.catalog.synced) this.#env.log.warn('starting server with unsynced Kubernetes API')
     })

@@ -69,6 +69,12 @@ test('several zones have the same names; PTR points into the first', () => check
   '20.0.96.10.in-addr.arpa. PTR': 'PTR web.default.svc.cluster.local.', '_http._tcp.web.default.svc.k8s.example. SRV': 'SRV 0 100 80 web.default.svc.k8s.example. + web.default.svc.k8s.example. A 10.96.0.20',
 }))
 test('the root as the zone', () => check('kubernetes .', { 'web.default.svc. A': 'A 10.96.0.20', 'nothing. A': 'NXDOMAIN .', '. SOA': 'SOA ns.dns. hostmaster. 1700000000 7200 1800 86400 5', '20.0.96.10.in-addr.arpa. PTR': 'PTR web.default.svc.' }))
+test('the SOA lives no longer than five minutes, and says the TTL as its minimum', () => {
+  const { instance } = clusterOf('kubernetes cluster.local {\n ttl 3600\n}', objects)
+  const query = question('cluster.local. SOA'), missing = question('x A')
+  assert.equal(brief(instance.resolver.answer(query) as never, query), 'SOA ns.dns.cluster.local. hostmaster.cluster.local. 1700000000 7200 1800 86400 3600 @300')
+  assert.match(show(instance.resolver.answer(missing) as never, missing), /cluster\.local\.\t300\tIN\tSOA\t.* 3600$/)
+})
 test('a part of a reverse zone', () => check('kubernetes cluster.local 10.96.0.0/24', { '20.0.96.10.in-addr.arpa. PTR': 'PTR web.default.svc.cluster.local.', '20.0.97.10.in-addr.arpa. PTR': 'passed on', '0.96.10.in-addr.arpa. A': 'NODATA 0.96.10.in-addr.arpa.' }))
 
 test('without endpoints of ours, NS are the addresses of this machine', () => check('kubernetes cluster.local', {

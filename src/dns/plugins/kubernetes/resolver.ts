@@ -32,7 +32,12 @@ export interface Outside {
 }
 
 /** An answer and what it was made of. */
-interface Kept extends Packed { readonly entry: Entry; readonly version: number }
+interface Kept extends Packed {
+  readonly entry: Entry
+  readonly version: number
+  /** The name has no records of the type: where in the question its zone begins. The SOA to send is always today's. */
+  readonly emptyIn: Name | undefined
+}
 
 const mostKept = 50_000
 /** CNAMEs in one answer, and queries of our own for one query. */
@@ -63,7 +68,7 @@ export class Resolver {
   answer(query: Query): Result | undefined {
     if (this.#namespaces !== this.catalog.namespacesVersion) this.#forgetNamespaces()
     const kept = this.#kept.get(query.key)
-    if (kept && kept.version === kept.entry.version) return this.#fit(query, kept)
+    if (kept && kept.version === kept.entry.version) return kept.emptyIn === undefined ? this.#fit(query, kept) : this.#nodata(query, kept.emptyIn)
     if (query.class !== classes.IN) return undefined
     const zone = longestZone(query.name, this.options.zones)
     if (zone === undefined) return undefined
@@ -99,7 +104,7 @@ export class Resolver {
     const { type } = query
     if (type === types.SRV && entry) {
       const made = this.#srv(query, zone, { hosts, entry })
-      return made ? this.#keep(query, made, entry) : this.#nodata(query, zone)
+      return made ? this.#keep(query, made, entry) : this.#keepEmpty(query, zone, entry)
     }
     const ips = hosts.map(({ ip }) => ip)
     return this.#addresses(query, zone, ips, entry)
@@ -107,9 +112,9 @@ export class Resolver {
 
   #addresses(query: Query, zone: Name, all: readonly string[], entry?: Entry): Answer {
     const { type } = query
-    if (type !== types.A && type !== types.AAAA) return this.#nodata(query, zone)
+    if (type !== types.A && type !== types.AAAA) return this.#nodata(query, zone) // not kept: an asker could fill the memory with 65,536 types
     const ips = [...new Set(all.filter(ip => isIp6(ip) === (type === types.AAAA)))]
-    if (ips.length === 0) return this.#nodata(query, zone)
+    if (ips.length === 0) return entry ? this.#keepEmpty(query, zone, entry) : this.#nodata(query, zone)
     const made: Packed = { rcode: rcodes.NOERROR, flags: flags.AA, ...addressBody(ips, this.options.ttl) }
     return entry ? this.#keep(query, made, entry) : this.#fit(query, made)
   }
@@ -131,11 +136,19 @@ export class Resolver {
   }
 
   #keep(query: Query, made: Packed, entry: Entry): Answer {
+    return this.#fit(query, this.#put(query, made, { entry, emptyIn: undefined }))
+  }
+  #keepEmpty(query: Query, zone: Name, entry: Entry): Answer {
+    const answer = this.#nodata(query, zone)
+    if (answer !== notSynced) this.#put(query, nothing, { entry, emptyIn: zone })
+    return answer
+  }
+  /** All in one object, of one shape, so that a hit is one look-up and one comparison. */
+  #put(query: Query, { rcode, flags, counts, body, width }: Packed, { entry, emptyIn }: { entry: Entry; emptyIn: Name | undefined }): Kept {
     if (this.#kept.size >= mostKept) this.#kept.clear()
-    // All in one object, of one shape, so that a hit is one look-up and one comparison.
-    const kept: Kept = { ...made, entry, version: entry.version }
+    const kept: Kept = { rcode, flags, counts, body, ...(width && { width }), entry, version: entry.version, emptyIn }
     this.#kept.set(query.key, kept)
-    return this.#fit(query, kept)
+    return kept
   }
 
   /** Cuts what cannot be sent whole, without reading thousands of records for each query. */
@@ -267,6 +280,8 @@ export class Resolver {
 
 const packFor = ({ name, type }: Query, answer: readonly Rr[], additional: readonly Rr[] = []): Packed => pack(records({ flags: flags.AA, answer, additional }), { name, type })
 
+/** In place of an answer that is made of the zone. */
+const nothing: Packed = { rcode: 0, flags: 0, counts: [0, 0, 0], body: Buffer.alloc(0) }
 const notSynced = failure('plugin/kubernetes: not synced with the API server yet')
 
 /** Of the Service, or of an endpoint below it; undefined when it would be longer than a name can be. */
