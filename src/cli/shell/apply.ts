@@ -9,7 +9,7 @@ import { httpsTransport } from '#client/https.ts'
 import { readKubeconfig } from '#client/kubeconfig.ts'
 import type { Node, Pod } from '#api/core/v1.ts'
 import { resources } from '#api/resources.ts'
-import { clusterFiles } from '#up/paths.ts'
+import { clusterFiles, programRoot } from '#up/paths.ts'
 import { unprivileged } from '#up/preflight.ts'
 import type { RunFile } from '#up/runfile.ts'
 import { run as runCommand } from '#host/run.ts'
@@ -25,7 +25,7 @@ export async function shell(argv: string[]): Promise<number> {
   const command = rest.length ? rest : [process.env.SHELL ?? '/bin/sh']
   return passThrough([...intoCluster(run), ...intoMachine(target), ...command], {
     KUBECONFIG: clusterFiles(dataDir).insideKubeconfig,
-    PATH: `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:${dirname(fetchedKubectl())}`,
+    PATH: `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:${dirname(fetchedKubectl())}:${programRoot}`,
     ...(rest.length ? {} : { PS1: `[\\u@${target.hostname} \\W]\\$ ` }),
   })
 }
