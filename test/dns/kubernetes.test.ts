@@ -62,7 +62,7 @@ after(async () => {
 })
 
 async function startDns(): Promise<TestServer> {
-  const started = await testServer(`. {\n bind 127.0.0.1\n loadbalance\n kubernetes cluster.local in-addr.arpa ip6.arpa {\n endpoint ${endpoint}\n tls ${folder}/dns-admin.crt ${folder}/dns-admin.key ${folder}/dns-ca.crt\n ttl 30\n pods insecure\n fallthrough example.org\n }\n}`)
+  const started = await testServer(`. {\n bind 127.0.0.1\n cache 30\n loadbalance\n kubernetes cluster.local in-addr.arpa ip6.arpa {\n endpoint ${endpoint}\n tls ${folder}/dns-admin.crt ${folder}/dns-admin.key ${folder}/dns-ca.crt\n ttl 30\n pods insecure\n fallthrough example.org\n }\n}`)
   await until('synced', () => started.server.notReady().length === 0)
   return started
 }

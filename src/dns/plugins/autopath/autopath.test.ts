@@ -24,7 +24,7 @@ const upstream = (asked: string[]) => (query: Query): Result => {
 /** One replica: autopath before kubernetes before the world. */
 function replica(pods: Parameters<typeof pod>[] = [['default/p', '10.244.1.5']], asked: string[] = []) {
   let instance: Instance
-  const env = testEnv({ peer: of => of === 'kubernetes' ? instance : undefined })
+  const env = testEnv({ peer: of => of === 'kubernetes' ? instance : undefined, peers: () => [instance], lookup: upstream(asked) })
   const cluster = clusterOf('kubernetes cluster.local {\n pods verified\n}', {
     namespaces: ['default', 'other'].map(namespace), services: [service('default/web', '10.96.0.1', 'http:80'), service('other/api', '10.96.0.2', 'http:80')], pods: pods.map(given => pod(...given)),
   })
@@ -109,7 +109,7 @@ test('a search path from a file', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'fairway-autopath-'))
   try {
     writeFileSync(join(folder, 'resolv.conf'), 'nameserver 10.96.0.10\nsearch old.example\nsearch Corp.example example.net\noptions ndots:5\n')
-    const { instance, serve } = chainOf(plugin, `autopath corp.example ${folder}/resolv.conf`, { next: upstream([]) })
+    const { instance, serve } = chainOf(plugin, `autopath corp.example ${folder}/resolv.conf`, { env: testEnv({ lookup: upstream([]) }), next: upstream([]) })
     const query = ask('example.org.corp.example')
     await instance.start!()
     assert.equal(brief(await serve(query), query), alias)
@@ -135,8 +135,17 @@ test('a name that would be too long at a step is not asked for', async () => {
   const long = Array.from({ length: 3 }, () => 'x'.repeat(60)).join('.')
   const path = ['a.b', `${'y'.repeat(63)}.${'z'.repeat(20)}`, '.'].map(name) as Name[]
   const asked: string[] = []
-  const env = testEnv({ peer: () => ({ name: 'kubernetes', searchPath: () => path }) })
-  const { serve } = chainOf(plugin, 'autopath @kubernetes', { env, next: query => { asked.push(showName(query.name)); return records({ rcode: rcodes.NXDOMAIN }) } })
+  const missing = (query: Query) => { asked.push(showName(query.name)); return records({ rcode: rcodes.NXDOMAIN }) }
+  const env = testEnv({ peer: () => ({ name: 'kubernetes', searchPath: () => path }), lookup: missing })
+  const { serve } = chainOf(plugin, 'autopath @kubernetes', { env, next: missing })
   await serve(ask(`${long}.a.b`))
   assert.deepEqual(asked, [`${long}.a.b.`, `${long}.`])
+})
+
+test('a step is not walked for again, though this server is asked for it', async () => {
+  const path = ['corp.example', 'example', '.'].map(name), asked: string[] = []
+  const env = testEnv({ peer: () => ({ name: 'kubernetes', searchPath: () => path }), lookup: query => serve(query) })
+  const { serve } = chainOf(plugin, 'autopath @kubernetes', { env, next: query => { asked.push(showName(query.name)); return records({ rcode: rcodes.NXDOMAIN }) } })
+  await serve(ask('foo.corp.corp.example'))
+  assert.deepEqual(asked, ['foo.corp.corp.example.', 'foo.corp.example.', 'foo.corp.'])
 })

@@ -1,6 +1,6 @@
 // autopath: walks the search path of the asker on its behalf, so that a name outside the cluster
 // costs a pod one query and not four.
-import { after, type Plugin, type Serve } from '../../plugin.ts'
+import { after, type Answer, type Plugin, type Result, type Serve } from '../../plugin.ts'
 import type { Query } from '../../query.ts'
 import { isBelow, longestZone, type Name } from '../../wire/name.ts'
 import { rcodes } from '../../wire/types.ts'
@@ -22,14 +22,22 @@ export const plugin: Plugin<AutopathOptions> = {
     /** The name must have something before the first element: that is what the walk goes on with. */
     const fits = (query: Query, path: readonly Name[]) => path.length > 1 && query.name.length > path[0]!.length && isBelow(query.name, path[0]!)
 
+    const walking = new WeakSet<Query>()
+    /** The cluster's own names are asked for down the chain; all others are this whole server's, with its other blocks and what `cache` keeps. */
+    const asker = (next: Serve): Serve => query => env.peers().some(peer => peer.owns?.(query)) ? next(query) : env.lookup(query)
+    const start = (query: Query, path: readonly Name[], { first, next }: { first: Answer; next: Serve }): Result => {
+      walking.add(query)
+      return walk(query, path, { first, next: asker(next), success })
+    }
+
     const serve = (next: Serve): Serve => query => {
-      if (longestZone(query.name, zones) === undefined) return next(query)
+      if (longestZone(query.name, zones) === undefined || (query.from && walking.has(query.from))) return next(query)
       const path = pathOf(query)
-      if (path) return fits(query, path) ? after(next(query), first => walk(query, path, { first, next, success })) : next(query)
+      if (path) return fits(query, path) ? after(next(query), first => start(query, path, { first, next })) : next(query)
       const { address } = query.origin
       if (knower === undefined || !env.peer(knower)?.searchPath || !strangers.mayArrive(address)) return next(query)
       return after(next(query), first => first.rcode !== rcodes.NXDOMAIN ? first
-        : strangers.wait(address, () => pathOf(query)).then(found => found && fits(query, found) ? walk(query, found, { first, next, success }) : first))
+        : strangers.wait(address, () => pathOf(query)).then(found => found && fits(query, found) ? start(query, found, { first, next }) : first))
     }
     return {
       name: 'autopath',

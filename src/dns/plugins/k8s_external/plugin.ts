@@ -1,5 +1,6 @@
 // k8s_external: zones for the world outside the cluster, of Services that it can reach.
 import type { Plugin } from '../../plugin.ts'
+import { longestZone } from '../../wire/name.ts'
 import { kubernetesOf } from '../kubernetes/instance.ts'
 import { parse, type ExternalOptions } from './config.ts'
 import { ExternalResolver } from './resolver.ts'
@@ -18,6 +19,7 @@ export const plugin: Plugin<ExternalOptions> = {
       name: 'k8s_external',
       start() { if (!own()) env.log.warn('k8s_external answers nothing: there is no kubernetes in its server block') },
       serve: next => query => own()?.answer(query) ?? next(query),
+      owns: query => options.fallthrough === undefined && longestZone(query.name, options.zones) !== undefined,
       transfer(zone) {
         const from = own()
         return from && options.zones.includes(zone) ? messages(from, zone) : undefined

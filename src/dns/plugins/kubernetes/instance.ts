@@ -3,6 +3,7 @@ import type { Env, Instance, Serve } from '../../plugin.ts'
 import type { Query } from '../../query.ts'
 import type { Rr } from '../../wire/message.ts'
 import { isBelow, longestZone, type Name } from '../../wire/name.ts'
+import { isReverse } from './address.ts'
 import type { KubernetesOptions } from './config.ts'
 import { metadataOf } from './metadata.ts'
 import { Resolver } from './resolver.ts'
@@ -58,6 +59,13 @@ export class Kubernetes implements Instance {
   }
 
   ready(): boolean { return this.source.catalog.synced || this.#before !== undefined }
+
+  /** Reverse names that fall through are answered by others too, and may be kept as those say. */
+  owns(query: Query): boolean {
+    const { zones, fallthrough } = this.options
+    const zone = longestZone(query.name, zones)
+    return zone !== undefined && !(isReverse(zone) && fallthrough && longestZone(query.name, fallthrough) !== undefined)
+  }
 
   metadata(query: Query): Iterable<readonly [string, () => string]> { return metadataOf(query, this.resolver) }
 

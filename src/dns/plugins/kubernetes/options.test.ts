@@ -157,6 +157,11 @@ test('other classes are not ours', () => {
   assert.equal(instance.resolver.answer(Query.make(nameOf('web.default.svc.cluster.local'), types.A, { class: 3 })), undefined)
 })
 
+test('its names are for no cache to keep, but reverse names that fall through', () => {
+  const { instance } = clusterOf('kubernetes cluster.local in-addr.arpa ip6.arpa {\n fallthrough in-addr.arpa cluster.local\n}', objects)
+  assert.deepEqual(['web.default.svc A', 'nothing A', '1.0.0.10.in-addr.arpa. PTR', '1.ip6.arpa. PTR', 'example.org. A'].map(text => instance.owns(question(text))), [true, true, false, true, false])
+})
+
 test('metadata', () => {
   const { instance } = clusterOf('kubernetes cluster.local {\n pods verified\n}', objects)
   const labels = (text: string, address = '10.9.9.9') => Object.fromEntries([...instance.metadata(ask(text, 'SRV', { origin: { address } }))].map(([label, value]) => [label.slice('kubernetes/'.length), value()]))
