@@ -74,7 +74,9 @@ export async function readTar(file: string, { tap, use }: { tap?: (chunk: Buffer
     await flow
   } catch (error) {
     parser.destroy()
-    throw tarError(error, file)
+    // A loop over a stream that its source has failed may only hear that it was destroyed: the pipeline knows why.
+    const cause = error instanceof Error && error.message === 'Stream was destroyed' ? await flow.then(() => error, (reason: unknown) => reason) : error
+    throw tarError(cause, file)
   }
 }
 
