@@ -34,7 +34,8 @@ for (const name of names) {
 async function runs(corefile: string): Promise<void> {
   const here = corefile.replace(/^((?:\S.*)?\{)$/gm, line => line.startsWith('(') || /\bbind\b/.test(corefile) ? line : `${line}\n    bind 127.0.0.1`)
     .replace(/^(\s+(?:health|ready|prometheus))(?: \S*:\d+)?(?= *\{?$)/gm, '$1 127.0.0.1:0')
-    .replace(/:(?:53|1053|5353|853|443)\b(?=.*\{$)/gm, ':0').replace(/^(tls|https):\/\/([^\s:]+)/gm, '$1://$2:0').replace(/ (tls|https):\/\/([^\s:]+)(?=.*\{$)/gm, ' $1://$2:0')
+    // The keys of server blocks stand at the start of a line; addresses within a block are not ours to listen on.
+    .replace(/^\S.*\{$/gm, keys => keys.replaceAll(/:(?:53|1053|5353|853|443)\b/g, ':0').replaceAll(/\b(tls|https):\/\/([^\s:]+)/g, '$1://$2:0'))
   try {
     const { server } = await testServer(here, { file: join(folder, 'Corefile') })
     await server.stop()
