@@ -10,7 +10,7 @@ export const order = [
 ] as const
 
 /** In CoreDNS's order, and not in Fairway yet: a Corefile that names one is refused. */
-export const notYet: ReadonlySet<string> = new Set(['dns64', 'dnssec', 'transfer'])
+export const notYet: ReadonlySet<string> = new Set()
 
 /** The plugin of a folder plugins/<name>/. */
 export async function load(name: (typeof order)[number]): Promise<Plugin> {
