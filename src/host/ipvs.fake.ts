@@ -1,14 +1,14 @@
 // IPVS in memory, for tests: keeps virtual servers and the addresses of interfaces, refuses what the
-// real commands refuse in their words, and prints what `ipvsadm -S -n`, `ipvsadm -L -n` and `ip` print.
+// real commands refuse in their words, and prints what `ipvsadm -S -n`, `ipvsadm -L -n` and `ip` print, but
+// in the order in which things came.
 // A parity test feeds it and the real commands the same text.
 import { CommandError } from '#lib/errors.ts'
-import { parseIp } from '#net/ip.ts'
 import type { Ipvs } from './ipvs.ts'
 
 interface HeldServer { options: string; readonly endpoints: Map<string, number> }
 
 const schedulers = ['rr', 'wrr', 'lc', 'wlc', 'lblc', 'lblcr', 'sh', 'dh', 'sed', 'nq', 'mh']
-const protocols: Record<string, { name: string; number: number }> = { '-t': { name: 'TCP', number: 6 }, '-u': { name: 'UDP', number: 17 }, '--sctp-service': { name: 'SCTP', number: 132 } }
+const protocols: Record<string, string> = { '-t': 'TCP', '-u': 'UDP', '--sctp-service': 'SCTP' }
 
 export class FakeIpvs implements Ipvs {
   readonly #servers = new Map<string, HeldServer>()
@@ -25,16 +25,16 @@ export class FakeIpvs implements Ipvs {
   constructor(interfaces: Iterable<readonly [string, string[]]> = []) { this.#interfaces = new Map(interfaces) }
 
   async save(): Promise<string> {
-    return this.#sorted().flatMap(([key, { options, endpoints }]) => [`-A ${key} ${options}`, ...sortedEndpoints(endpoints).map(([endpoint, weight]) => `-a ${key} -r ${endpoint} -m -w ${weight}`)]).map(line => `${line}\n`).join('')
+    return [...this.#servers].flatMap(([key, { options, endpoints }]) => [`-A ${key} ${options}`, ...[...endpoints].map(([endpoint, weight]) => `-a ${key} -r ${endpoint} -m -w ${weight}`)]).map(line => `${line}\n`).join('')
   }
 
   async list(): Promise<string> {
     const head = 'IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n'
-    return head + this.#sorted().flatMap(([key, { options, endpoints }]) => {
+    return head + [...this.#servers].flatMap(([key, { options, endpoints }]) => {
       const [flag, address] = key.split(' ') as [string, string]
       const words = options.replace(/^-s /, '').replace(/-p (\d+)/, 'persistent $1').replace(/-b (\S+)/, '($1)')
-      return [`${protocols[flag]!.name.padEnd(4)} ${address} ${words}`,
-        ...sortedEndpoints(endpoints).map(([endpoint, weight]) => `  -> ${endpoint.padEnd(28)} Masq    ${String(weight).padEnd(6)} ${String(this.connections.get(`${key} -r ${endpoint}`) ?? 0).padEnd(10)} ${'0'.padEnd(10)}`)]
+      return [`${protocols[flag]!.padEnd(4)} ${address} ${words}`,
+        ...[...endpoints].map(([endpoint, weight]) => `  -> ${endpoint.padEnd(28)} Masq    ${String(weight).padEnd(6)} ${String(this.connections.get(`${key} -r ${endpoint}`) ?? 0).padEnd(10)} ${'0'.padEnd(10)}`)]
     }).map(line => `${line}\n`).join('')
   }
 
@@ -64,7 +64,7 @@ export class FakeIpvs implements Ipvs {
     })
   }
 
-  async sysctl(name: string): Promise<string | undefined> { return this.#sysctls.get(name) ?? '0' }
+  async sysctls(names: readonly string[]): Promise<Map<string, string>> { return new Map(names.map(name => [name, this.#sysctls.get(name) ?? '0'])) }
   async setSysctl(name: string, value: string | number): Promise<void> { this.#sysctls.set(name, String(value)) }
 
   /** Of another program. */
@@ -103,19 +103,4 @@ export class FakeIpvs implements Ipvs {
     if (verb === 'add') return at >= 0 ? 'RTNETLINK answers: File exists' : (addresses.push(address), undefined)
     return at < 0 ? 'RTNETLINK answers: Cannot assign requested address' : (addresses.splice(at, 1), undefined)
   }
-
-  #sorted(): [string, HeldServer][] {
-    const rank = (key: string): bigint => {
-      const [flag, address] = key.split(' ') as [string, string]
-      return BigInt(address.startsWith('[') ? 1 : 0) << 160n | BigInt(protocols[flag]!.number) << 152n | place(address)
-    }
-    return [...this.#servers].sort(([a], [b]) => rank(a) < rank(b) ? -1 : 1)
-  }
 }
-
-/** ipvsadm sorts by address, then port, as numbers. */
-const place = (address: string): bigint => {
-  const colon = address.lastIndexOf(':')
-  return parseIp(address.slice(0, colon).replace(/[[\]]/g, ''))!.value << 16n | BigInt(address.slice(colon + 1))
-}
-const sortedEndpoints = (endpoints: ReadonlyMap<string, number>) => [...endpoints].sort(([a], [b]) => place(a) < place(b) ? -1 : 1)

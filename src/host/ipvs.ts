@@ -2,6 +2,7 @@
 // machine's interfaces, by ip, and settings of the kernel.
 import { CommandError } from '#lib/errors.ts'
 import { run, type RunOptions } from './run.ts'
+import { readSysctl } from './sysctl.ts'
 
 export interface Ipvs {
   /** All virtual servers, as `ipvsadm -S -n` prints them. */
@@ -16,8 +17,8 @@ export interface Ipvs {
   interfaces(): Promise<Map<string, string[]>>
   /** Applies a text of `ip -batch`, up to the first line that fails. */
   ip(text: string): Promise<void>
-  /** `net/ipv4/vs/conntrack` to its text; undefined where the kernel has none. */
-  sysctl(name: string): Promise<string | undefined>
+  /** `net/ipv4/vs/conntrack` to its text; '' where the kernel has none. */
+  sysctls(names: readonly string[]): Promise<Map<string, string>>
   setSysctl(name: string, value: string | number): Promise<void>
 }
 
@@ -63,8 +64,11 @@ class SystemIpvs implements Ipvs {
 
   async ip(text: string): Promise<void> { await this.#run(['ip', '-batch', '-'], text) }
 
-  async sysctl(name: string): Promise<string | undefined> {
-    try { return (await this.#run(['cat', `/proc/sys/${name}`])).stdout.trim() } catch { return undefined }
+  async sysctls(names: readonly string[]): Promise<Map<string, string>> {
+    const { netns } = this.#options
+    if (!netns) return new Map(await Promise.all(names.map(async name => [name, await readSysctl(name) ?? ''] as const)))
+    const { stdout } = await this.#run(['sh', '-c', 'for name; do value=; read -r value 2>/dev/null < /proc/sys/$name; echo "$name $value"; done', 'sh', ...names])
+    return new Map(stdout.trimEnd().split('\n').map(line => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]))
   }
   async setSysctl(name: string, value: string | number): Promise<void> {
     try { await this.#run(['tee', `/proc/sys/${name}`], `${value}\n`) } catch (error) {

@@ -4,7 +4,7 @@ import { UserError } from '#lib/errors.ts'
 export const modes = {
   userspace: { here: true, about: 'a proxy process in user space (Kubernetes before 1.26)' },
   iptables: { here: true, about: 'DNAT rules of iptables, nft or legacy' },
-  ipvs: { here: false, about: 'virtual servers of IPVS' },
+  ipvs: { here: true, about: 'virtual servers of IPVS' },
   nftables: { here: true, about: 'maps of nftables' },
   ebpf: { here: true, about: 'translation at the socket by eBPF' },
   kernelspace: { here: false, about: "Windows's host networking" },

@@ -8,6 +8,7 @@ import type { Mode } from './mode.ts'
 const loaders: Partial<Record<Mode, () => Promise<ModeModule>>> = {
   userspace: () => import('./userspace/apply.ts'),
   iptables: () => import('./iptables/apply.ts'),
+  ipvs: () => import('./ipvs/apply.ts'),
   nftables: () => import('./nftables/apply.ts'),
   ebpf: () => import('./ebpf/apply.ts'),
 }

@@ -88,6 +88,7 @@ prepare() {
   unpack tools busybox-static kmod libkmod2 xz-utils
   unpack kernel "$(kernel_package)"
   version=$(ls "$cache/kernel/lib/modules"); modules=$cache/kernel/lib/modules/$version
+  rm -rf "$cache/kernel/usr" "$modules"/kernel/sound "$modules"/kernel/drivers/{gpu,media,infiniband,scsi,iio,hid,usb,staging,mmc,isdn,net/{ethernet,wireless}}
   if [ ! -e "$modules/modules.dep.bin" ]; then
     ln -sf kmod "$cache/tools/bin/depmod"
     LD_LIBRARY_PATH=$cache/tools/lib/x86_64-linux-gnu:$cache/tools/usr/lib/x86_64-linux-gnu "$cache/tools/bin/depmod" -b "$cache/kernel" "$version"

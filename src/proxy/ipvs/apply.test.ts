@@ -31,7 +31,7 @@ class Machine {
   async dump(): Promise<string> {
     const tables = await Promise.all(['filter', 'nat', 'mangle'].map(table => this.iptables.save(table)))
     const sets = (await this.ipset.save()).split('\n').sort(), addresses = [...(await this.ipvs.interfaces()).get('kube-ipvs0') ?? ['no device']].sort()
-    return [await this.ipvs.save(), ...sets, ...addresses, ...tables].join('\n')
+    return [...(await this.ipvs.save()).split('\n').sort(), ...sets, ...addresses, ...tables].join('\n')
   }
 
   /** All that was given to the tools, and forgets it. */
@@ -161,7 +161,7 @@ test('affinity, the scheduler and timeouts', async () => {
   await plane.apply(withEndpoints(['10.244.0.1'], { sessionAffinity: 'ClientIP' }), node)
   assert.match(await machine.ipvs.save(), /^-A -t 10\.96\.0\.2:80 -s mh -p 10800 -b mh-port$/m)
   assert.equal(machine.ipvs.timeouts, '60 0 5')
-  assert.equal(await machine.ipvs.sysctl('net/ipv4/conf/all/arp_announce'), '2')
+  assert.deepEqual([...await machine.ipvs.sysctls(['net/ipv4/conf/all/arp_announce'])], [['net/ipv4/conf/all/arp_announce', '2']])
   machine.written()
   await plane.apply(withEndpoints(['10.244.0.1'], { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } } }), node)
   assert.match(machine.written(), /^-E -t 10\.96\.0\.2:80 -s mh -p 60 -b mh-port\n/)

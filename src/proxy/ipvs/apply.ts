@@ -18,7 +18,7 @@ import { chains, device } from './names.ts'
 import { ipvsOptions, isExcluded, nodeAddresses, type IpvsOptions } from './options.ts'
 import { jumps, ruleGenerator } from './rules.ts'
 import { addressOf, schedulers } from './servers.ts'
-import { sysctls } from './sysctls.ts'
+import { isFor, release, sysctls } from './sysctls.ts'
 import { settle, transaction, type Transaction } from './transaction.ts'
 import { wantedGenerator, type Wanted } from './wanted.ts'
 
@@ -147,9 +147,8 @@ export class IpvsPlane implements DataPlane {
   /** Settings of the kernel; without them IPVS works worse or not at all, so that refusing one is an error. */
   async #prepare(config: ProxyConfig): Promise<void> {
     const { ipvs } = this.#tools
-    for (const { name, value } of sysctls(config, { kernel: await ipvs.sysctl('kernel/osrelease') ?? '' })) {
-      if (await ipvs.sysctl(name) !== String(value)) await ipvs.setSysctl(name, value)
-    }
+    const wanted = sysctls(config), held = await ipvs.sysctls([release, ...wanted.map(({ name }) => name)])
+    for (const { name, value } of wanted.filter(isFor(held.get(release)!))) if (held.get(name) !== String(value)) await ipvs.setSysctl(name, value)
     const { tcpTimeout: tcp, tcpFinTimeout: tcpFin, udpTimeout: udp } = config.ipvs
     if (tcp > 0 || tcpFin > 0 || udp > 0) await ipvs.setTimeouts({ tcp, tcpFin, udp })
   }
@@ -207,6 +206,10 @@ export class IpvsPlane implements DataPlane {
   }
 }
 
+/** Chains that no other mode has. */
+const telltales = [['filter', chains.ipvsFilter], ['nat', chains.loadBalancer], ['mangle', chains.canary]] as const
+const anyOf = async (all: readonly Promise<boolean>[]) => (await Promise.all(all)).includes(true)
+
 export async function cleanup({ inForce, config, netns }: CleanupContext): Promise<void> {
   const ipvs = await findIpvs(netns)
   if (typeof ipvs !== 'string') {
@@ -216,7 +219,9 @@ export async function cleanup({ inForce, config, netns }: CleanupContext): Promi
   }
   for (const family of [4, 6] as const) {
     const iptables = await findIptables(family, netns)
-    const text = iptables && cleanupRules(await saveAll(iptables), family, inForce)
+    // Reading whole tables takes seconds where there are many Services.
+    const isHere = iptables && await anyOf(telltales.map(([table, chain]) => iptables.hasChain(table, chain)))
+    const text = isHere && cleanupRules(await saveAll(iptables), family, inForce)
     if (text) await iptables.restore(text)
   }
   // Only now does no rule refer to them any more.

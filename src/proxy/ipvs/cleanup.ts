@@ -23,10 +23,8 @@ const ours: Record<Table, readonly string[]> = {
 /** Chains that the iptables mode has by the same names; it rewrites what is in them. */
 const sharedWithIptables = [`nat ${services}`, `nat ${postrouting}`, `nat ${markMasq}`, `filter ${forward}`, `filter ${proxyFirewall}`, `filter ${kubeletFirewall}`]
 
-/** For iptables-restore; '' when there is nothing. */
+/** For iptables-restore; '' when there is nothing. Only for tables that hold chains of this mode alone: else KUBE-SERVICES and the like are another's. */
 export function cleanupRules(saved: Readonly<Record<Table, SavedTable>>, family: Family, inForce: Mode | undefined): string {
-  // KUBE-SERVICES and the like alone may be the iptables mode's: that mode's own cleanup has them.
-  if (![...saved.nat.chains, ...saved.filter.chains].some(chain => onlyIpvs.includes(chain))) return ''
   const keep = inForce === 'iptables' ? sharedWithIptables : []
   const hasKubelet = saved.mangle.chains.has('KUBE-KUBELET-CANARY')
   return tables.map(table => {
@@ -35,7 +33,6 @@ export function cleanupRules(saved: Readonly<Record<Table, SavedTable>>, family:
     return removal(table, saved[table], { jumps: own, isOurs: chain => doomed.includes(chain) })
   }).join('')
 }
-const onlyIpvs: readonly string[] = [loadBalancer, nodePort, sourceRanges, ipvsFilter, ipvsOutFilter, localClients, canary]
 
 /** For `ipset restore`, once no rule refers to the sets; '' when there is nothing. */
 export function cleanupSets(saved: string): string {

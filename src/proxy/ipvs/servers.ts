@@ -27,7 +27,7 @@ export const serverKey = (protocol: Protocol, address: string, port: number): Se
 export const addressOf = (key: string): string => key.slice(key.indexOf(' ') + 1, key.lastIndexOf(':')).replace(/[[\]]/g, '')
 
 // mh hashes the client's port as well (FlagSourceHash of upstream), else a client has one endpoint for ever.
-const serverOptions = (scheduler: string, persistence: number) => `-s ${scheduler}${persistence > 0 ? ` -p ${persistence}` : ''}${scheduler === 'mh' ? ' -b mh-port' : ''}`
+export const serverOptions = (scheduler: string, persistence: number) => `-s ${scheduler}${persistence > 0 ? ` -p ${persistence}` : ''}${scheduler === 'mh' ? ' -b mh-port' : ''}`
 
 export interface ServerOptions {
   readonly scheduler: string
