@@ -1,6 +1,7 @@
 // cache: keeps what had to be waited for: the answers of `forward`. What is known here already
 // (kubernetes, hosts, file, template) is never kept, and so never stale.
 import { after, type Answer, type Env, type Packed, type Plugin, type Result, type Serve } from '../../plugin.ts'
+import type { Counter } from '../../metrics/registry.ts'
 import type { Query } from '../../query.ts'
 import { isBelow, showName, type Name } from '../../wire/name.ts'
 import { flags, rcodes } from '../../wire/types.ts'
@@ -12,6 +13,15 @@ import { Store } from './store.ts'
 const clientSubnet = 8
 const inZones = (zones: readonly Name[], query: Query) => zones.some(zone => isBelow(query.name, zone))
 
+/** Counts in the series of a server; a block has one or few. */
+function lastOf(seriesOf: (server: string) => Counter): (server: string) => void {
+  let last: string | undefined, series: Counter | undefined
+  return server => {
+    if (server !== last || !series) { series = seriesOf(server); last = server }
+    series.inc()
+  }
+}
+
 class Cache {
   readonly #options: Options
   readonly #env: Env
@@ -21,6 +31,7 @@ class Cache {
   /** Queries that another query of ours was made of: the answer is composed from several, by a plugin that knows (ExternalName, CNAMEs of a zone file). */
   readonly #composed = new WeakSet<Query>()
   readonly #zonesLabel: string
+  readonly #typed: Record<'hits' | 'evictions', Record<'success' | 'denial', (server: string) => void>>
   readonly #count: Record<'requests' | 'misses' | 'prefetch' | 'served_stale', (server: string) => void>
 
   constructor(options: Options, env: Env, next: Serve) {
@@ -32,12 +43,13 @@ class Cache {
     this.#zonesLabel = options.zones.map(showName).join(',')
     const counter = (what: string, help: string) => {
       const family = env.metrics.counter(`coredns_cache_${what}_total`, help, ['server', 'zones', 'view'])
-      let server: string | undefined, series = family.with('', this.#zonesLabel, env.block.view)
-      return (of: string) => {
-        if (of !== server) { series = family.with(of, this.#zonesLabel, env.block.view); server = of }
-        series.inc()
-      }
+      return lastOf(server => family.with(server, this.#zonesLabel, env.block.view))
     }
+    const typed = (what: string, type: string) => {
+      const family = env.metrics.counter(`coredns_cache_${what}_total`, `The count of cache ${what}.`, ['server', 'type', 'zones', 'view'])
+      return lastOf(server => family.with(server, type, this.#zonesLabel, env.block.view))
+    }
+    this.#typed = { hits: { success: typed('hits', 'success'), denial: typed('hits', 'denial') }, evictions: { success: typed('evictions', 'success'), denial: typed('evictions', 'denial') } }
     this.#count = {
       requests: counter('requests', 'The count of cache requests.'), misses: counter('misses', 'The count of cache misses. Deprecated, derive misses from cache hits/requests counters.'),
       prefetch: counter('prefetch', 'The number of times the cache has prefetched a cached item.'), served_stale: counter('served_stale', 'The number of requests served from stale cache entries.'),
@@ -132,7 +144,7 @@ class Cache {
   }
 
   #counted(what: 'hits' | 'evictions', { kind }: Entry, server: string): void {
-    this.#env.metrics.counter(`coredns_cache_${what}_total`, `The count of cache ${what}.`, ['server', 'type', 'zones', 'view']).with(server, kind === 'success' ? 'success' : 'denial', this.#zonesLabel, this.#env.block.view).inc()
+    this.#typed[what][kind === 'success' ? 'success' : 'denial'](server)
   }
   #measure(server: string): void {
     const family = this.#env.metrics.gauge('coredns_cache_entries', 'The number of elements in the cache.', ['server', 'type', 'zones', 'view'])
