@@ -54,7 +54,7 @@ suite('three nodes', () => {
     const pods = await cluster.readyPods('app=echo', 2)
     const [from, to] = pods as [typeof pods[0], typeof pods[0]]
     assert.notEqual(from.node, to.node)
-    const seen = await cluster.kubectl(['exec', from.name, '--', 'sh', '-c', `wget -qO- http://${to.ip}:8080/clientip || curl -s http://${to.ip}:8080/clientip`])
+    const seen = await eventually(() => cluster.kubectl(['exec', from.name, '--', 'sh', '-c', `wget -qO- http://${to.ip}:8080/clientip || curl -s http://${to.ip}:8080/clientip`]))
     assert.match(seen.stdout, new RegExp(`^${from.ip.replaceAll('.', '\\.')}:\\d+$`))
     assert.notEqual((await cluster.shell('client', ['curl', '-s', '--max-time', '2', `http://${to.ip}:8080/`])).code, 0)
     assert.equal((await cluster.shell('client', ['ping', '-c1', '-W2', '192.168.109.101'])).code, 0)

@@ -104,7 +104,7 @@ for (const version of kubectlVersions) suite(`with kubectl ${version}`, () => {
     await showsPods()
     for (const pod of pods) {
       await kubectl(['exec', pod.name, '-n', 'dev', '--', '/bin/sh', '-c', `echo "${pod.ip}" > /usr/share/nginx/html/index.html`])
-      assert.equal(await cluster.curl('k8s-master01', pod.ip), `${pod.ip}\n`)
+      assert.equal(await eventually(() => cluster.curl('k8s-master01', pod.ip)), `${pod.ip}\n`)
     }
     const ips = pods.map(pod => pod.ip).sort()
     assert.equal((await kubectl(['create', '-f', manifest('b02-service-clusterip')])).stdout, 'service/service-clusterip created\n')
