@@ -24,7 +24,7 @@ test('up, a Service that carries packets, and down, as an ordinary user',
     assert.match((await cluster.shell('k8s-node02', ['iptables-save', '-t', 'nat'])).stdout, /KUBE-SVC-ODX2UBAZM7RQWOIU/)
     await cluster.kubectl(['run', 'web', '--image=nginx'])
     const [web] = await cluster.readyPods('run=web', 1)
-    assert.match(await cluster.curl('k8s-node01', web!.ip), /Welcome to nginx!/)
+    assert.match(await eventually(() => cluster.curl('k8s-node01', web!.ip)), /Welcome to nginx!/)
     assert.equal((await cluster.kubectl(['exec', pods[0]!.name, '--', 'hostname'])).stdout, `${pods[0]!.name}\n`)
     assert.equal((await cluster.down()).code, 0)
     assert.deepEqual(processesOf(cluster.dataDir), [])
