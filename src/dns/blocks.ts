@@ -4,7 +4,7 @@ import { CorefileError } from './corefile/errors.ts'
 import type { Directive, ServerBlock, Token } from './corefile/syntax.ts'
 import { parseKey, type Key } from './corefile/zones.ts'
 import type { ListenSettings, Plugin } from './plugin.ts'
-import { notYet, order } from './plugins.ts'
+import { order } from './plugins.ts'
 import { showName, type Name } from './wire/name.ts'
 
 export type PluginName = (typeof order)[number]
@@ -29,7 +29,6 @@ const known: ReadonlySet<string> = new Set(order)
 export function pluginsNamed(blocks: readonly ServerBlock[]): PluginName[] {
   const names = new Set<PluginName>()
   for (const { word } of blocks.flatMap(block => block.directives)) {
-    if (notYet.has(word.text)) throw new CorefileError(word, `plugin '${word.text}' is CoreDNS's, and Fairway does not have it yet`)
     if (!known.has(word.text)) throw new CorefileError(word, `unknown plugin '${word.text}' (fairway dns -plugins lists all)`)
     names.add(word.text as PluginName)
   }

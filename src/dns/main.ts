@@ -5,7 +5,7 @@ import { flushCompileCache } from 'node:module'
 import { UserError } from '#lib/errors.ts'
 import { logger } from '#lib/log.ts'
 import { parseFlags, usage, type Config } from './config.ts'
-import { notYet, order } from './plugins.ts'
+import { order } from './plugins.ts'
 import { DnsServer, type ServerOptions } from './server.ts'
 import { answerFirst, workerLink, Workers, workerVariable } from './workers/server.ts'
 
@@ -33,7 +33,7 @@ export async function main(argv: string[]): Promise<number> {
 
 function shown(what: NonNullable<Config['show']>): string {
   if (what === 'help') return usage
-  if (what === 'plugins') return order.filter(name => !notYet.has(name)).map(name => `dns.${name}\n`).join('')
+  if (what === 'plugins') return order.map(name => `dns.${name}\n`).join('')
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
   return `Fairway-${version}\n${process.platform}/${process.arch}, node ${process.version}\n`
 }

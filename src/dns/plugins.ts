@@ -9,9 +9,6 @@ export const order = [
   'autopath', 'minimal', 'template', 'transfer', 'hosts', 'k8s_external', 'kubernetes', 'file', 'loop', 'forward', 'whoami', 'view',
 ] as const
 
-/** In CoreDNS's order, and not in Fairway yet: a Corefile that names one is refused. */
-export const notYet: ReadonlySet<string> = new Set()
-
 /** The plugin of a folder plugins/<name>/. */
 export async function load(name: (typeof order)[number]): Promise<Plugin> {
   const { plugin } = await import(`./plugins/${name}/plugin.ts`) as { plugin: Plugin }
