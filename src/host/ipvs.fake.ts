@@ -28,7 +28,7 @@ export class FakeIpvs implements Ipvs {
     return [...this.#servers].flatMap(([key, { options, endpoints }]) => [`-A ${key} ${options}`, ...[...endpoints].map(([endpoint, weight]) => `-a ${key} -r ${endpoint} -m -w ${weight}`)]).map(line => `${line}\n`).join('')
   }
 
-  async list(): Promise<string> {
+  async list(_keys: readonly string[]): Promise<string> {
     const head = 'IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n'
     return head + [...this.#servers].flatMap(([key, { options, endpoints }]) => {
       const [flag, address] = key.split(' ') as [string, string]

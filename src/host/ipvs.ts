@@ -7,8 +7,8 @@ import { readSysctl } from './sysctl.ts'
 export interface Ipvs {
   /** All virtual servers, as `ipvsadm -S -n` prints them. */
   save(): Promise<string>
-  /** With the numbers of connections, as `ipvsadm -L -n` prints them. */
-  list(): Promise<string>
+  /** With the numbers of connections, as `ipvsadm -L -n` prints them: at least these virtual servers (`-t 10.96.0.1:80`). */
+  list(keys: readonly string[]): Promise<string>
   /** Applies a text of `ipvsadm -R`. Each line takes effect by itself; throws when any of them failed, after the last. */
   restore(text: string): Promise<void>
   /** Seconds; 0 leaves one as it is. */
@@ -39,12 +39,20 @@ export async function hasScheduler(scheduler: string): Promise<boolean> {
   try { await run(['unshare', '--net', 'ipvsadm', '-A', '-t', '127.0.0.1:1', '-s', scheduler]); return true } catch { return false }
 }
 
+/** Up to so many are asked for one by one: listing all takes as long as there are Services. */
+const fewServers = 4
+
 class SystemIpvs implements Ipvs {
   readonly #options: RunOptions
   constructor(options: RunOptions) { this.#options = options }
 
   async save(): Promise<string> { return (await this.#run(['ipvsadm', '-S', '-n'])).stdout }
-  async list(): Promise<string> { return (await this.#run(['ipvsadm', '-L', '-n'])).stdout }
+
+  async list(keys: readonly string[]): Promise<string> {
+    if (keys.length > fewServers) return (await this.#run(['ipvsadm', '-L', '-n'])).stdout
+    const each = await Promise.allSettled(keys.map(key => this.#run(['ipvsadm', '-L', '-n', ...key.split(' ')])))
+    return each.map(result => result.status === 'fulfilled' ? result.value.stdout : '').join('') // one that is gone has no connections
+  }
 
   async restore(text: string): Promise<void> {
     // Its exit status is the last line's alone; a line that failed shows on stderr only.

@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import type { Service } from '#api/core/v1.ts'
 import type { EndpointSlice } from '#api/discovery/v1.ts'
 import { FakeIpset } from '#host/ipset.fake.ts'
@@ -18,11 +19,12 @@ import { run } from '#host/run.ts'
 import { silent } from '#lib/log.ts'
 import type { NodeOptions } from '../dataplane.ts'
 import { Metrics } from '../metrics.ts'
-import { podPort } from '../packets.ts'
+import * as iptablesMode from '../iptables/apply.ts'
+import { nodeName, podPort } from '../packets.ts'
 import { RandomObjects } from '../random.ts'
 import { desiredPorts, ProxyState } from '../state.ts'
 import { makeNetwork, Namespace, type Network } from '../testing/apply.ts'
-import { IpvsPlane, type IpvsTools } from './apply.ts'
+import { cleanup, IpvsPlane, type IpvsTools } from './apply.ts'
 import { partOf } from './golden.ts'
 import { schedulers, serverOptions } from './servers.ts'
 import { cannotTry, cleanUp, heldText, makePlane, Peer, testConfig } from './testing/apply.ts'
@@ -33,7 +35,7 @@ const node: NodeOptions = { family: 4, masqueradeAll: false, masqueradeBit: 14, 
   nodePortAddresses: 'all', localhostNodePorts: false, tcpBeLiberal: false, nodeIP: '192.168.109.101' }
 
 const toolsIn = async (netns: string): Promise<IpvsTools> => ({ ipvs: await findIpvs(netns) as Ipvs, ipset: (await findIpset(netns))!, iptables: iptables(4, 'iptables', { netns }) })
-const planeOf = (tools: IpvsTools, values: Record<string, unknown> = {}) => new IpvsPlane(tools, { config: testConfig(values), metrics: new Metrics(), labels: {}, log: silent, drainCheckMs: 200 })
+const planeOf = (tools: IpvsTools, values: Record<string, unknown> = {}) => new IpvsPlane(tools, { config: testConfig(values), metrics: new Metrics(), labels: {}, log: silent, drainCheckMs: 2000 })
 
 /** All that the tools tell, in one spelling. */
 async function dump({ ipvs, ipset, iptables }: IpvsTools): Promise<string> {
@@ -44,6 +46,9 @@ async function dump({ ipvs, ipset, iptables }: IpvsTools): Promise<string> {
 
 /** Endpoints that keep connections of the stream's client. */
 const withoutDraining = (text: string) => text.replace(/^-a .* -w 0\n/gm, '')
+
+/** Jumps into chains that both modes have keep the text of the first, and one of them the iptables mode alone has. */
+const ours = (dumped: string) => dumped.replace(/^-A (INPUT|FORWARD|OUTPUT|PREROUTING|POSTROUTING) .*(-j \S+)$/gm, '-A $1 $2').split('\n').filter(line => line !== '-A OUTPUT -j KUBE-PROXY-FIREWALL').sort()
 
 const withoutBlank = (text: string) => text.split('\n').filter(Boolean).join('\n')
 
@@ -101,7 +106,7 @@ describe('the real tools', { skip: await cannotTry() ?? false }, () => {
   test('affinity is persistence, as ipvsadm shows it', async () => {
     const plane = planeOf(tools)
     await plane.apply(portsOf(['10.244.1.2', '10.244.1.3', '10.244.2.2'], { sessionAffinity: 'ClientIP' }), node)
-    assert.match(await tools.ipvs.list(), /^TCP {2}10\.96\.200\.1:80 rr persistent 10800$/m)
+    assert.match(await tools.ipvs.list(['-t 10.96.200.1:80', '-t 10.96.200.2:80']), /^TCP {2}10\.96\.200\.1:80 rr persistent 10800$/m)
     const pods = new Set<string | undefined>()
     for (let i = 0; i < 6; i++) pods.add((await ask('10.96.200.1')).answer)
     assert.equal(pods.size, 1)
@@ -133,9 +138,33 @@ describe('the real tools', { skip: await cannotTry() ?? false }, () => {
     assert.equal(await next.say('hello'), 'pod-c: hello')
     assert.equal(await old.say('still here'), 'pod-a: still here')
     await Promise.all([old.close(), next.close()])
-    const until = Date.now() + 30_000
-    while (/10\.244\.1\.2:9400/.test(await tools.ipvs.save())) assert.ok(Date.now() < until, await tools.ipvs.list())
+    const until = Date.now() + 60_000
+    while (/10\.244\.1\.2:9400/.test(await tools.ipvs.save())) {
+      assert.ok(Date.now() < until, await tools.ipvs.list(['-t 10.96.200.2:80']))
+      await setTimeout(1000)
+    }
     await plane.stop()
+  })
+
+  test('switching modes leaves nothing of the old one', async () => {
+    const context = { family: 4, netns, config: testConfig({ 'iptables.localhostNodePorts': false }), nodeName, log: silent, metrics: new Metrics(), labels: {} } as const, ports = portsOf(['10.244.1.2'])
+    const plane = planeOf(tools)
+    await plane.apply(ports, node)
+    const alone = await dump(tools)
+    await plane.stop()
+    const other = await iptablesMode.create(context)
+    if ('refused' in other) throw new Error(other.refused)
+    await other.apply(ports, node)
+    await cleanup({ ...context, inForce: 'iptables' })
+    assert.doesNotMatch(await heldText(netns), /KUBE-IPVS|KUBE-NODE-PORT|match-set|kube-ipvs0|^create/m)
+    assert.match((await ask('10.96.200.1')).answer!, /^pod-a/)
+    const back = planeOf(tools)
+    await back.apply(ports, node)
+    await iptablesMode.cleanup({ ...context, inForce: 'ipvs' })
+    assert.equal(await back.checkFlushed(), false)
+    assert.match((await ask('10.96.200.1')).answer!, /^pod-a/)
+    assert.deepEqual(ours(await dump(tools)), ours(alone))
+    await back.stop()
   })
 
   test('cleanup leaves nothing', async () => {

@@ -200,9 +200,9 @@ test('cleanup removes what is ours and nothing else', async () => {
   await machine.ipvs.ip('link del kube-ipvs0\n')
   machine.ipset.inUse = name => name.startsWith('KUBE') // while rules refer to them
   await assert.rejects(machine.ipset.restore(cleanupSets(await machine.ipset.save())), /in use/)
-  await machine.iptables.restore(cleanupRules(await saveAll(machine.iptables), 4, undefined))
+  await machine.iptables.restore(cleanupRules(await saveAll(machine.iptables), undefined))
   machine.ipset.inUse = () => false
   await machine.ipset.restore(cleanupSets(await machine.ipset.save()))
   assert.equal(await machine.dump(), before)
-  assert.equal(cleanupRules(await saveAll(machine.iptables), 4, undefined) + cleanupSets(await machine.ipset.save()) + cleanupServers('-A -t 1.2.3.4:80 -s rr\n', { hasDevice: false, isOurs: () => true }), '')
+  assert.equal(cleanupRules(await saveAll(machine.iptables), undefined) + cleanupSets(await machine.ipset.save()) + cleanupServers('-A -t 1.2.3.4:80 -s rr\n', { hasDevice: false, isOurs: () => true }), '')
 })

@@ -193,7 +193,8 @@ export class IpvsPlane implements DataPlane {
   async #deleteDrained(): Promise<void> {
     const { ipvs } = this.#tools, kernel = this.#applied?.kernel
     if (!kernel) return // the next sync finds what drains in the kernel
-    const gone = drained(this.#drain, parseConnections(await ipvs.list()), Date.now())
+    const keys = new Set([...this.#drain.values()].map(({ server }) => server))
+    const gone = drained(this.#drain, parseConnections(await ipvs.list([...keys])), Date.now())
     if (gone.length === 0) return
     try { await ipvs.restore(deletionLines(gone)) } catch (error) { this.forget(); throw error }
     for (const { server, endpoint } of gone) kernel.servers.get(server)?.endpoints.delete(endpoint)
@@ -221,7 +222,7 @@ export async function cleanup({ inForce, config, netns }: CleanupContext): Promi
     const iptables = await findIptables(family, netns)
     // Reading whole tables takes seconds where there are many Services.
     const isHere = iptables && await anyOf(telltales.map(([table, chain]) => iptables.hasChain(table, chain)))
-    const text = isHere && cleanupRules(await saveAll(iptables), family, inForce)
+    const text = isHere && cleanupRules(await saveAll(iptables), inForce)
     if (text) await iptables.restore(text)
   }
   // Only now does no rule refer to them any more.

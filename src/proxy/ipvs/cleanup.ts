@@ -1,11 +1,9 @@
 // The texts that remove everything a kube-proxy in ipvs mode made, ours or upstream's.
-import type { Family } from '#net/ip.ts'
 import type { Mode } from '../mode.ts'
 import { removal } from '../iptables/cleanup.ts'
 import { tables, type Table } from '../iptables/ruleset.ts'
 import type { SavedTable } from '../iptables/saved.ts'
 import { chains, oldSets, setIds, setName } from './names.ts'
-import { jumps } from './rules.ts'
 import { addressOf } from './servers.ts'
 
 /** For `ipvsadm -R`; '' when there is nothing. Without the device no virtual server can be this mode's. */
@@ -20,17 +18,19 @@ const ours: Record<Table, readonly string[]> = {
   filter: [forward, nodePort, proxyFirewall, sourceRanges, ipvsFilter, ipvsOutFilter, canary],
   mangle: [canary],
 }
+const builtins = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING']
 /** Chains that the iptables mode has by the same names; it rewrites what is in them. */
 const sharedWithIptables = [`nat ${services}`, `nat ${postrouting}`, `nat ${markMasq}`, `filter ${forward}`, `filter ${proxyFirewall}`, `filter ${kubeletFirewall}`]
 
 /** For iptables-restore; '' when there is nothing. Only for tables that hold chains of this mode alone: else KUBE-SERVICES and the like are another's. */
-export function cleanupRules(saved: Readonly<Record<Table, SavedTable>>, family: Family, inForce: Mode | undefined): string {
+export function cleanupRules(saved: Readonly<Record<Table, SavedTable>>, inForce: Mode | undefined): string {
   const keep = inForce === 'iptables' ? sharedWithIptables : []
   const hasKubelet = saved.mangle.chains.has('KUBE-KUBELET-CANARY')
   return tables.map(table => {
     const doomed = [...ours[table], ...table === 'filter' && !hasKubelet ? [kubeletFirewall] : []].filter(chain => !keep.includes(`${table} ${chain}`))
-    const own = jumps({ family, localhostNodePorts: true }).filter(jump => jump.table === table)
-    return removal(table, saved[table], { jumps: own, isOurs: chain => doomed.includes(chain) })
+    // From wherever: the iptables mode before us may have left one that leads into a chain of both.
+    const jumps = builtins.flatMap(from => doomed.map(chain => ({ table, from, rule: `-j ${chain}` })))
+    return removal(table, saved[table], { jumps, isOurs: chain => doomed.includes(chain) })
   }).join('')
 }
 
