@@ -100,7 +100,7 @@ suite('fairway explain service', () => {
     await create(podAndService('lonely', { command: ['python3', '-m', 'http.server', '--bind', '127.0.0.1', '8080'] }, [{ port: 80, targetPort: 8080 }]))
     await create(podAndService('echo', { args: ['netexec', '--http-port=8080', '--udp-port=8081'] }, [{ name: 'http', port: 80, targetPort: 8080 }, { name: 'udp', port: 81, protocol: 'UDP', targetPort: 8082 }]))
     await page('lonely', 1, /In pod lonely the program listens on 127\.0\.0\.1 only, port 8080/, /yes, from every node; but port 8080 is open on 127\.0\.0\.1 only/)
-    const text = await page('echo', 1, /In pod echo nothing listens on UDP port 8082: packets are refused/)
+    const text = await page('echo', 1, /In pod echo nothing listens on UDP port 8082: packets are refused/, /It listens on 8081\./)
     await follow(text)
     await page('echo', 0, /10\.244\.\d+\.\d+:8080,8081 +yes, from every node/)
   })
